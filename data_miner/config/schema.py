@@ -6,7 +6,15 @@ Reading files, flags and their origins is in `project`.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_serializer, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 # Strict scalars: "1" is no number and yes is no text. Lists become tuples.
 Text = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1)]
@@ -134,7 +142,7 @@ class Split(Section):
 
 
 class Export(Section):
-    formats: tuple[Literal["yolo", "coco"], ...] = ("yolo", "coco")
+    formats: Annotated[tuple[Literal["yolo", "coco"], ...], Field(min_length=1)] = ("yolo", "coco")
     split: Split = Split()
     background: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.0
 
@@ -172,13 +180,17 @@ class ProjectConfig(Section):
 def read_classes(value: Any) -> dict[str, tuple[str, ...]]:
     """Class name to the words the detector is asked for, in the order of the ids.
 
-    Takes a mapping `door: [glass door]`, a list of names or of such one-key mappings, or one name; a name without
-    words is its own word, `_` read as a space. Raises ValueError.
+    Takes a mapping `door: [glass door]`, a list of names or of such one-key mappings, or one name; a name
+    without words is its own word, `_` read as a space. Raises ValueError.
     """
     if isinstance(value, str):
         value = [value]
     if isinstance(value, (list, tuple)):
-        items = [pair for entry in value for pair in (entry.items() if isinstance(entry, dict) else [(entry, None)])]
+        items = [
+            pair
+            for entry in value
+            for pair in (entry.items() if isinstance(entry, dict) else [(entry, None)])
+        ]
     elif isinstance(value, dict):
         items = list(value.items())
     else:

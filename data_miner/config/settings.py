@@ -13,7 +13,6 @@ from data_miner.errors import UsageError
 
 # libpq's variables that name a server or a database; PGUSER or PGPASSWORD alone name none
 _PG_NAMES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGDATABASE")
-_UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 
 
@@ -94,7 +93,7 @@ def absolute(path: str | Path) -> Path:
 
 
 def parse_min_free(text: str) -> MinFree:
-    """Read DATA_MINER_MIN_FREE: `30GB`, `5%`, `30GB,5%` (the larger), `0`; empty means the default. UsageError."""
+    """Read DATA_MINER_MIN_FREE: `30GB`, `5%`, `30GB,5%` (the larger), `0`; empty = default. UsageError."""
     if not text.strip():
         return MinFree()
     size_bytes, share = 0, 0.0
@@ -103,8 +102,8 @@ def parse_min_free(text: str) -> MinFree:
         if word.endswith("%") and re.fullmatch(r"\d+(\.\d+)?", word[:-1]) and float(word[:-1]) <= 100:
             share = float(word[:-1]) / 100
         elif match := _SIZE.fullmatch(word):
-            unit = _UNITS[match[2].upper()] * (1.024 ** (len(str(_UNITS[match[2].upper()])) // 3) if match[3] else 1)
-            size_bytes = int(float(match[1]) * unit)
+            power = "KMGT".index(match[2].upper()) + 1 if match[2] else 0
+            size_bytes = int(float(match[1]) * (1024 if match[3] else 1000) ** power)
         else:
             raise UsageError(f"DATA_MINER_MIN_FREE: {text!r} is no size; write 30GB, 5% or 30GB,5%")
     return MinFree(size_bytes, share)

@@ -1,4 +1,4 @@
-"""Objects that stand at or hang on a wall, drawn into a picture. Each gets a box in pixels and draws inside it."""
+"""Objects that stand at or hang on a wall, each drawn into a picture inside a box given in pixels."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,15 @@ from data_miner.sample.surfaces import Colour, Picture, glass, mottle, pick, sha
 Place = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels
 
 METALS: tuple[Colour, ...] = ((60, 58, 56), (160, 164, 168), (206, 208, 210), (64, 84, 104), (70, 92, 60))
-WOODS: tuple[Colour, ...] = ((44, 74, 120), (60, 100, 150), (36, 52, 84), (90, 130, 170), (206, 214, 218), (92, 110, 80), (120, 84, 60))
+WOODS: tuple[Colour, ...] = (
+    (44, 74, 120),
+    (60, 100, 150),
+    (36, 52, 84),
+    (90, 130, 170),
+    (206, 214, 218),
+    (92, 110, 80),
+    (120, 84, 60),
+)
 
 
 def glass_door(bgr: Picture, rng: np.random.Generator, box: Place) -> None:
@@ -126,7 +134,13 @@ def painting(bgr: Picture, rng: np.random.Generator, box: Place) -> None:
     inside[:] = pick(rng, ((200, 210, 214), (120, 100, 160), (150, 170, 90)))
     for _ in range(6):
         spot = (int(rng.integers(0, inside.shape[1])), int(rng.integers(0, inside.shape[0])))
-        cv2.circle(inside, spot, int(rng.integers(4, 22)), pick(rng, ((60, 60, 200), (190, 120, 40), (70, 160, 80))), -1)
+        cv2.circle(
+            inside,
+            spot,
+            int(rng.integers(4, 22)),
+            pick(rng, ((60, 60, 200), (190, 120, 40), (70, 160, 80))),
+            -1,
+        )
 
 
 def plant(bgr: Picture, rng: np.random.Generator, box: Place) -> None:

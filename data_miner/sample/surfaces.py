@@ -1,4 +1,4 @@
-"""Surfaces a room is made of: walls, floors, ceilings and what is seen through glass. No objects, no camera."""
+"""Surfaces a room is made of: walls, floors, ceilings, and what is seen through glass. No objects."""
 
 import cv2
 import numpy as np
@@ -103,7 +103,14 @@ def ceiling(rng: np.random.Generator, height: int, width: int) -> Picture:
     step = int(rng.integers(150, 320))
     for x in range(int(rng.integers(0, step)), width, step):
         size = int(rng.integers(30, 70))
-        lamp = np.array([[x, height // 3], [x + size, height // 3], [x + size + 8, height * 2 // 3], [x - 8, height * 2 // 3]])
+        lamp = np.array(
+            [
+                [x, height // 3],
+                [x + size, height // 3],
+                [x + size + 8, height * 2 // 3],
+                [x - 8, height * 2 // 3],
+            ]
+        )
         cv2.fillPoly(bgr, [lamp.astype(np.int32)], (236, 250, 252))
     cv2.line(bgr, (0, height - 1), (width, height - 1), shade(colour, 0.7), 3)
     return bgr
@@ -134,7 +141,9 @@ def outlook(rng: np.random.Generator, height: int, width: int) -> Picture:
 def glass(rng: np.random.Generator, height: int, width: int) -> Picture:
     """A pane (height, width, 3): outlook, tint and slanted reflections."""
     bgr = outlook(rng, height, width)
-    tint = np.array(pick(rng, ((196, 202, 170), (206, 196, 176), (180, 196, 180), (150, 140, 120))), np.float32)
+    tint = np.array(
+        pick(rng, ((196, 202, 170), (206, 196, 176), (180, 196, 180), (150, 140, 120))), np.float32
+    )
     strength = float(rng.uniform(0.12, 0.4))
     bgr = (bgr * (1 - strength) + tint * strength).astype(np.uint8)
     shine = bgr.copy()

@@ -13,6 +13,7 @@ CREATE TABLE project (
     plan jsonb NOT NULL,                -- stage -> {key, runtime_key, params}: what its jobs run with
     video_limit int,                    -- run --limit: only the first N videos in data order are asked for
     is_paused boolean NOT NULL DEFAULT false,
+    moves bigint NOT NULL DEFAULT 0,    -- how often something was moved to the end of the data order
     dedup_version bigint NOT NULL DEFAULT 0,   -- every admission compares and sets it
     content_hash text,                  -- of the newest dataset version
     version int NOT NULL DEFAULT 0,
@@ -60,6 +61,7 @@ CREATE TABLE source (
     locator text NOT NULL,
     site text,
     moved bigint NOT NULL DEFAULT 0,    -- held up from outside once: goes to the end
+    is_held boolean NOT NULL DEFAULT false,   -- blocked or dead: holds nobody up
     expanded_at timestamptz,
     UNIQUE (project_id, kind, locator)
 );
@@ -126,7 +128,9 @@ CREATE TABLE project_video (
     PRIMARY KEY (project_id, video_id)
 );
 CREATE INDEX project_video_order ON project_video (project_id, moved, ordinal, rank, video_id)
-    WHERE reason IS NULL AND NOT is_cut;
+    WHERE reason IS NULL AND NOT is_cut AND NOT is_held;
+CREATE INDEX project_video_unfetched ON project_video (project_id, moved, ordinal, rank)
+    WHERE reason IS NULL AND fetch_id IS NULL;
 CREATE INDEX project_video_video ON project_video (video_id);
 CREATE INDEX project_video_fetch ON project_video (fetch_id);
 
@@ -184,7 +188,7 @@ CREATE TABLE project_segment (
 );
 CREATE INDEX project_segment_order ON project_segment (project_id, moved, ordinal, rank, video_id, start_ms);
 CREATE INDEX project_segment_undecided ON project_segment
-    (project_id, moved, ordinal, rank, video_id, start_ms) WHERE NOT is_decided;
+    (project_id, moved, ordinal, rank, video_id, start_ms) WHERE NOT is_decided AND NOT is_held;
 CREATE INDEX project_segment_segment ON project_segment (segment_id);
 CREATE INDEX project_segment_video ON project_segment (project_id, video_id);
 
@@ -356,6 +360,17 @@ CREATE TABLE batch_stat (
 CREATE INDEX batch_stat_stage ON batch_stat (stage, at);
 
 -- Views: users' questions ----------------------------------------------------------------------------------------
+
+CREATE VIEW project_box AS              -- stored boxes under the project's present conf, classes and size rules
+SELECT p.id AS project_id, pf.segment_id, pf.pts_ms, d.ordinal, word.value AS label, d.prompt, d.score,
+       d.x1, d.y1, d.x2, d.y2
+FROM project p JOIN project_frame pf ON pf.project_id = p.id AND pf.is_kept
+JOIN frame f ON f.segment_id = pf.segment_id AND f.pts_ms = pf.pts_ms
+JOIN detection d ON d.segment_id = f.segment_id AND d.pts_ms = f.pts_ms AND d.detector = p.plan #>> '{detect,key}'
+JOIN LATERAL jsonb_each_text(p.plan #> '{detect,params,labels}') AS word ON word.key = lower(d.prompt)
+WHERE d.score >= (p.plan #>> '{detect,params,conf}')::real
+  AND (d.x2 - d.x1) * (d.y2 - d.y1) / (f.width * f.height)
+      BETWEEN (p.plan #>> '{detect,params,min_area}')::real AND (p.plan #>> '{detect,params,max_area}')::real;
 
 CREATE VIEW failures AS
 SELECT coalesce(p.name, '-') AS project, j.stage, j.reason, count(*) AS jobs, min(j.changed_at) AS since

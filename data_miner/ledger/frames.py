@@ -1,0 +1,120 @@
+"""Segments, frames, embeddings, scores and boxes: what is measured of pixels, written in bulk."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from data_miner.ledger.connection import Cursor
+from data_miner.ledger.queries import sql
+from data_miner.ledger.verdicts import signed
+from data_miner.records import Box, FrameRow, FrameScore
+
+
+def segment(cursor: Cursor, segment_id: int) -> Any:
+    """A segment with its fetch: where the video and the shard lie."""
+    return cursor.execute(sql("frames", "segment"), {"segment_id": segment_id}).fetchone()
+
+
+def params(cursor: Cursor, project_id: int, stage: str) -> Any:
+    """A project's present key and parameters of a stage."""
+    return cursor.execute(sql("frames", "params"), {"project_id": project_id, "stage": stage}).fetchone()
+
+
+def extract_params(cursor: Cursor, segment_id: int, key: str) -> dict[str, Any] | None:
+    """Parameters that an extract key stands for, from any project that has it; None: nobody wants it now."""
+    row = cursor.execute(sql("frames", "extract_params"), {"segment_id": segment_id, "key": key}).fetchone()
+    return row.params if row is not None else None
+
+
+def extracted(
+    cursor: Cursor,
+    segment_id: int,
+    rows: Sequence[FrameRow],
+    *,
+    shard: str,
+    sha256: str,
+    size_bytes: int,
+    dropped_max_frames: int,
+    is_truncated: bool,
+) -> None:
+    """Write a segment's frames and where its shard lies.
+
+    Frames whose pixels were collected and made again keep their rows, and with them scores and boxes.
+    """
+    existing = {r.pts_ms for r in cursor.execute("SELECT pts_ms FROM frame WHERE segment_id = %s", [segment_id])}
+    if existing != {row.pts_ms for row in rows}:
+        cursor.execute(sql("frames", "clear_frames"), {"segment_id": segment_id})
+        _copy_frames(cursor, segment_id, rows)
+    cursor.execute(
+        sql("frames", "extracted"),
+        {
+            "segment_id": segment_id,
+            "shard": shard,
+            "sha256": sha256,
+            "size_bytes": size_bytes,
+            "dropped_max_frames": dropped_max_frames,
+            "is_truncated": is_truncated,
+        },
+    )
+
+
+def good_frames(cursor: Cursor, project_id: int, segment_id: int) -> list[Any]:
+    """Frames that stand the project's quality thresholds: (pts_ms, shard_offset, size_bytes)."""
+    named = {"project_id": project_id, "segment_id": segment_id}
+    return cursor.execute(sql("frames", "good_frames"), named).fetchall()
+
+
+def embeddings(cursor: Cursor, segment_id: int, model: str) -> list[Any]:
+    """Parts of a segment's embeddings under a model: (pts_ms, path)."""
+    return cursor.execute(sql("frames", "embeddings"), {"segment_id": segment_id, "model": model}).fetchall()
+
+
+def add_embedding(cursor: Cursor, segment_id: int, model: str, pts_ms: Sequence[int], path: str) -> None:
+    """Record one more part of a segment's embeddings."""
+    cursor.execute(
+        sql("frames", "add_embedding"),
+        {"segment_id": segment_id, "model": model, "pts_ms": list(pts_ms), "path": path},
+    )
+
+
+def scored(cursor: Cursor, project_id: int, segment_id: int, key: str, scores: Iterable[FrameScore]) -> None:
+    """Replace a segment's scores in one project."""
+    named = {"project_id": project_id, "segment_id": segment_id}
+    cursor.execute(sql("frames", "clear_scores"), named)
+    columns = "project_id, segment_id, pts_ms, key, positive, positive_prompt, negative, negative_prompt, junk, junk_prompt"
+    with cursor.copy(f"COPY frame_score ({columns}) FROM STDIN") as copy:
+        for s in scores:
+            copy.write_row(
+                (project_id, segment_id, s.pts_ms, key, s.positive, s.positive_prompt)
+                + (s.negative, s.negative_prompt, s.junk, s.junk_prompt)
+            )
+
+
+def undetected(cursor: Cursor, project_id: int, segment_id: int, detector: str) -> list[Any]:
+    """Kept frames without a result under this detector."""
+    named = {"project_id": project_id, "segment_id": segment_id, "detector": detector}
+    return cursor.execute(sql("frames", "undetected"), named).fetchall()
+
+
+def detected(cursor: Cursor, segment_id: int, detector: str, boxes: Mapping[int, Sequence[Box]]) -> None:
+    """Write boxes by pts_ms; a frame without a box has its row too. A frame another project was faster on is left."""
+    named = {"segment_id": segment_id, "detector": detector, "pts_ms": sorted(boxes)}
+    mine = [row.pts_ms for row in cursor.execute(sql("frames", "add_detection_run"), named).fetchall()]
+    columns = "segment_id, pts_ms, detector, ordinal, prompt, score, x1, y1, x2, y2"
+    with cursor.copy(f"COPY detection ({columns}) FROM STDIN") as copy:
+        for pts_ms in sorted(mine):
+            best_first = sorted(boxes[pts_ms], key=lambda box: (-box.score, box.xyxy))
+            for ordinal, box in enumerate(best_first):
+                word = box.prompt or box.label
+                copy.write_row((segment_id, pts_ms, detector, ordinal, word, box.score, *box.xyxy))
+
+
+def _copy_frames(cursor: Cursor, segment_id: int, rows: Sequence[FrameRow]) -> None:
+    columns = (
+        "segment_id, pts_ms, shard_offset, size_bytes, width, height, sharpness, brightness, contrast, phash"
+    )
+    with cursor.copy(f"COPY frame ({columns}) FROM STDIN") as copy:
+        for r in rows:
+            copy.write_row(
+                (segment_id, r.pts_ms, r.offset, r.size_bytes, r.width, r.height)
+                + (r.sharpness, r.brightness, r.contrast, signed(r.phash))
+            )

@@ -1,0 +1,119 @@
+"""Successors: which jobs a project lacks, derived and never sent. Safe to run at any time, by anyone, twice."""
+
+from typing import Any
+
+from data_miner.ledger import order, verdicts, videos
+from data_miner.ledger.connection import Cursor
+from data_miner.ledger.queries import sql
+from data_miner.media.sampling import Sampling, cut_segments
+from data_miner.sources.policy import Policy, judge
+
+
+def derive(cursor: Cursor, project_id: int, video_id: str | None = None) -> int:
+    """Create or wake every job that the project lacks, for one video or all; returns how many."""
+    row = cursor.execute(sql("successors", "plan"), {"project_id": project_id}).fetchone()
+    if row is None or row.is_paused:
+        return 0
+    scope = {"project_id": project_id, "video_id": video_id}
+    made = _derive_media(cursor, row.plan, scope, row.video_limit) + _derive_frames(cursor, row.plan, scope)
+    cursor.execute(sql("successors", "supersede"), {"video_id": video_id})
+    return made
+
+
+def derive_for_video(cursor: Cursor, video_id: str) -> int:
+    """Derive for every project that has the video."""
+    rows = cursor.execute(sql("successors", "projects_of_video"), {"video_id": video_id}).fetchall()
+    return sum(derive(cursor, row.project_id, video_id) for row in rows)
+
+
+def _derive_media(cursor: Cursor, plan: dict[str, Any], scope: dict[str, Any], limit: int | None) -> int:
+    """Sources, downloads, segments: what belongs to the video and serves every project."""
+    made = 0
+    if "download" in plan:
+        if scope["video_id"] is None:
+            made += _insert(cursor, "expand", scope)
+        _judge(cursor, plan["download"], scope)
+        own = {**scope, "key": plan["download"]["key"], "max_height": plan["download"]["params"]["max_height"]}
+        # A limit counts videos of the whole project, so the choice is never narrowed to one of them.
+        choice = {**own, "video_limit": limit, "video_id": None if limit is not None else scope["video_id"]}
+        chosen = cursor.execute(sql("successors", "choose_fetch"), choice).fetchall()
+        cursor.execute(sql("successors", "assign_fetch"), {**own, "video_ids": [r.video_id for r in chosen]})
+        made += _insert(cursor, "download", {**own, "video_id": choice["video_id"]})
+    if "extract" in plan:
+        _cut(cursor, plan["extract"], scope)
+        made += _insert(cursor, "extract", scope)
+    return made
+
+
+def _derive_frames(cursor: Cursor, plan: dict[str, Any], scope: dict[str, Any]) -> int:
+    """Filter, dedup and detect: what belongs to one project."""
+    if "filter" not in plan:
+        return 0
+    made = _insert(cursor, "filter", {**scope, **_keys(plan["filter"])})
+    frontier = cursor.execute(sql("order", "frontier"), scope).fetchone()
+    place = {
+        "frontier": frontier is not None,
+        "moved": frontier and frontier.moved,
+        "ordinal": frontier and frontier.ordinal,
+        "rank": frontier and frontier.rank,
+        "at_video": frontier and frontier.video_id,
+        "start_ms": frontier and frontier.start_ms,
+        "filter_key": plan["filter"]["key"],
+    }
+    if "dedup" in plan:
+        made += _insert(cursor, "dedup", {**scope, **_keys(plan["dedup"]), **place})
+    if "detect" in plan:
+        # One video's verdict can open the way for others: the frontier is the project's, so is the question.
+        made += _insert(cursor, "detect", {**scope, **_keys(plan["detect"]), **place, "video_id": None})
+    return made
+
+
+def _judge(cursor: Cursor, download: dict[str, Any], scope: dict[str, Any]) -> None:
+    """Drop by policy what a listing or a page showed: a verdict of this project, before any bytes.
+
+    Reading the page resets `judged`, so what a listing alone let pass is judged once more.
+    """
+    policy, named = Policy(**download["params"]["policy"]), {**scope, "policy": download["policy"]}
+    for row in cursor.execute(sql("successors", "unjudged"), named).fetchall():
+        reason = judge(videos.info_of(row), policy)
+        cursor.execute(sql("successors", "judge"), {**named, "video_id": row.id, "reason": reason})
+        if reason is not None and row.is_cut:
+            verdicts.withdraw(cursor, scope["project_id"], [row.id])
+
+
+def _cut(cursor: Cursor, extract: dict[str, Any], scope: dict[str, Any]) -> None:
+    """Cut fetched videos into segments, the units of all further work."""
+    params = extract["params"]
+    sampling = Sampling(strategy=params["strategy"], fps=params["fps"])
+    for row in cursor.execute(sql("successors", "uncut"), scope).fetchall():
+        named = {"project_id": scope["project_id"], "video_id": row.video_id, "key": extract["key"]}
+        cuts = cut_segments(
+            row.first_pts_ms,
+            row.duration_ms,
+            sampling,
+            segment_ms=params["segment_s"] * 1000,
+            max_frames=params["max_frames"],
+        )
+        for cut in cuts:
+            cursor.execute(
+                sql("successors", "add_segment"),
+                {
+                    "fetch_id": row.fetch_id,
+                    "key": extract["key"],
+                    "start_ms": cut.start_ms,
+                    "end_ms": cut.end_ms,
+                    "max_frames": cut.max_frames,
+                },
+            )
+        cursor.execute(sql("successors", "link_segments"), named)
+        cursor.execute(sql("successors", "mark_cut"), named)
+
+
+def _insert(cursor: Cursor, name: str, parameters: dict[str, Any]) -> int:
+    rows = cursor.execute(sql("successors", name), parameters).fetchall()
+    order.hold(cursor, *[row.id for row in rows if row.state == "blocked"])
+    return len(rows)
+
+
+def _keys(stage: dict[str, Any]) -> dict[str, str]:
+    return {"key": stage["key"], "runtime_key": stage.get("runtime_key", "")}

@@ -1,0 +1,1 @@
+"""Pixels in, numbers out: probing, exact sampling, measuring and JPEG. No SQL, no Ray."""

@@ -1,0 +1,196 @@
+"""Which model a name means, where its files lie and what digest they have; opens it by its kind."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from data_miner.errors import ModelError
+from data_miner.models.base import Detector, ImageTextScorer
+
+ROLES = {"detect": "a detector", "filter": "an image-text scorer", "dedup": "an image embedder"}
+KINDS: dict[str, str] = {  # kind -> role; what a config.json calls model_type is a kind of its own
+    "yolo": "detect",
+    "openvino": "detect",
+    "siglip": "filter",
+    "siglip2": "filter",
+    "clip": "filter",
+}
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+NOT_WEIGHTS = {".md", ".txt~", ".lock", ".png", ".jpg"}  # a changed model card is no changed model
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A model found on this machine. `path` is a file or a folder."""
+
+    name: str  # as the project names it
+    kind: str  # a key of KINDS
+    path: Path
+    revision: str | None = None  # "repo@commit" when it lies in the Hugging Face cache
+
+
+def check(name: str, role: str, search: Sequence[Path] = ()) -> ModelRef:
+    """Find a model without opening it: a file or folder, or a name in the local Hugging Face cache.
+
+    Relative paths are tried below each folder of `search`, then below the working directory. role: a key of
+    ROLES. Raises ModelError, one line, when it is nowhere, empty, or of the wrong kind.
+    """
+    ref = _on_disk(name, search) or _in_cache(name)
+    if ref is None:
+        places = ", ".join(str(place) for place in (*search, Path.cwd()))
+        cache = " nor in the Hugging Face cache" if REPOSITORY.fullmatch(name) else ""
+        raise ModelError(
+            f"{name}: no such model in {places}{cache}; put its file or folder there or name one that is here"
+        )
+    if ref.kind not in KINDS:
+        raise ModelError(
+            f"{ref.path}: models of kind {ref.kind} are not supported; known: {', '.join(KINDS)}"
+        )
+    if KINDS[ref.kind] != role:
+        is_role, wanted = ROLES[KINDS[ref.kind]], ROLES[role]
+        raise ModelError(f"{ref.path}: this is {is_role} ({ref.kind}), but {role}.model must be {wanted}")
+    return ref
+
+
+def digest(ref: ModelRef) -> str:
+    """ "repo@commit" of a cached model, else "sha256:…" over its weights and settings."""
+    if ref.revision is not None:
+        return ref.revision
+    if ref.path.is_file():
+        return f"sha256:{_sha256(*_identity(ref.path))}"
+    whole = hashlib.sha256()
+    for file in sorted(ref.path.iterdir()):
+        if file.is_file() and file.suffix not in NOT_WEIGHTS and not file.name.startswith("."):
+            whole.update(f"{file.name}\0{_sha256(*_identity(file))}\n".encode())
+    return f"sha256:{whole.hexdigest()}"
+
+
+def open_detector(
+    ref: ModelRef,
+    *,
+    classes: Mapping[str, Sequence[str]],
+    imgsz: int,
+    iou: float = 0.7,
+    max_det: int = 300,
+    floor: float = 0.05,
+    device: str = "cpu",
+    threads: int = 1,
+    batch: int = 1,
+) -> Detector:
+    """Load a detector. Names are Ultralytics'; `classes` maps a class of the project to the detector's words.
+
+    floor: lowest score that is returned. batch: pictures in one forward pass at most. Raises ModelError.
+    """
+    opener = _DETECTORS.get(ref.kind)
+    if opener is None:
+        raise ModelError(
+            f"{ref.path}: a {ref.kind} model finds no boxes; detect.model must be {ROLES['detect']}"
+        )
+    return opener(
+        ref,
+        classes=classes,
+        imgsz=imgsz,
+        iou=iou,
+        max_det=max_det,
+        floor=floor,
+        device=device,
+        threads=threads,
+        batch=batch,
+    )
+
+
+def open_scorer(ref: ModelRef, device: str = "cpu", threads: int = 1, batch: int = 16) -> ImageTextScorer:
+    """Load an image-text scorer. batch: pictures in one forward pass at most. Raises ModelError."""
+    opener = _SCORERS.get(ref.kind)
+    if opener is None:
+        raise ModelError(
+            f"{ref.path}: a {ref.kind} model reads no text; filter.model must be {ROLES['filter']}"
+        )
+    return opener(ref, device=device, threads=threads, batch=batch)
+
+
+def _yolo(ref: ModelRef, **settings: Any) -> Detector:
+    from data_miner.models.yolo import YoloDetector
+
+    return YoloDetector(ref.path, digest(ref), **settings)
+
+
+def _siglip(ref: ModelRef, **settings: Any) -> ImageTextScorer:
+    from data_miner.models.siglip import TransformersScorer
+
+    return TransformersScorer(ref.path, digest(ref), **settings)
+
+
+_DETECTORS: dict[str, Callable[..., Detector]] = {"yolo": _yolo, "openvino": _yolo}
+_SCORERS: dict[str, Callable[..., ImageTextScorer]] = {"siglip": _siglip, "siglip2": _siglip, "clip": _siglip}
+
+
+def _on_disk(name: str, search: Sequence[Path]) -> ModelRef | None:
+    wanted = Path(name).expanduser()
+    for place in (*search, Path.cwd()):
+        path = (place / wanted).absolute()  # an absolute name replaces the place
+        if path.exists():
+            return ModelRef(name, _kind(path), path)
+    return None
+
+
+def _in_cache(name: str) -> ModelRef | None:
+    """The newest snapshot of a repository that an earlier download left here; the network is never asked."""
+    if not REPOSITORY.fullmatch(name):
+        return None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        path = Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError):
+        return None
+    if not (path / "config.json").exists():
+        return None
+    return ModelRef(name, _kind(path), path, revision=f"{name}@{path.name}")
+
+
+def _kind(path: Path) -> str:
+    """Tell by its files what a model is; ModelError when it is none."""
+    if path.is_file():
+        if path.stat().st_size == 0:
+            raise ModelError(f"{path}: the file is empty; fetch the weights again")
+        if path.suffix != ".pt":
+            raise ModelError(
+                f"{path}: not a model file; give a YOLO .pt file, an OpenVINO or a transformers folder"
+            )
+        return "yolo"
+    if (path / "metadata.yaml").is_file() and any(path.glob("*.xml")):
+        missing = [
+            file.with_suffix(".bin") for file in path.glob("*.xml") if not file.with_suffix(".bin").is_file()
+        ]
+        if missing:
+            raise ModelError(f"{missing[0]}: missing beside its .xml; export or copy the model again")
+        return "openvino"
+    if (path / "config.json").is_file():
+        try:
+            return str(json.loads((path / "config.json").read_text())["model_type"])
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise ModelError(
+                f"{path / 'config.json'}: not a transformers configuration with a model_type"
+            ) from error
+    raise ModelError(
+        f"{path}: not a model folder; it has neither config.json nor an OpenVINO .xml with metadata.yaml"
+    )
+
+
+def _identity(file: Path) -> tuple[Path, int, int]:
+    seen = file.stat()
+    return file, seen.st_size, seen.st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _sha256(file: Path, size_bytes: int, mtime_ns: int) -> str:
+    """Hash a file once per process for as long as its size and time stand."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

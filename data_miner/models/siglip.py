@@ -1,0 +1,145 @@
+"""SigLIP and CLIP through transformers: pictures and words as vectors, and how well a pair fits."""
+
+import json
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_miner.errors import ModelError
+from data_miner.models.base import Rgb, Vectors, inference
+
+SIGLIP_TEXT_TOKENS = 64  # SigLIP was trained on padded texts, without a mask: other lengths change scores
+
+
+class TransformersScorer:
+    """An image-text model with AutoModel, its image processor and its tokenizer; see models.base.ImageTextScorer.
+
+    SigLIP's score is sigmoid(cosine * exp(logit_scale) + logit_bias), arXiv:2303.15343. CLIP has no absolute
+    score; what people filter by is the cosine itself (LAION-400M kept pairs from .3 up, arXiv:2111.02114),
+    here cut at 0.
+    """
+
+    def __init__(
+        self, path: Path, digest: str, *, device: str = "cpu", threads: int = 1, batch: int = 16
+    ) -> None:
+        import torch
+
+        self.digest = digest
+        self._path, self._device, self._batch = path, device, max(1, batch)
+        self._dtype = torch.float16 if device.startswith("cuda") else torch.float32
+        torch.set_num_threads(max(1, threads))
+        self._model, self._pictures, self._words = _load(path, self._dtype)
+        self._model = self._model.to(device).eval()
+        self._is_siglip = hasattr(self._model, "logit_bias")
+        self.logit_scale = float(self._model.logit_scale.detach().float().cpu())
+        self.logit_bias = float(self._model.logit_bias.detach().float().cpu()) if self._is_siglip else 0.0
+
+    def embed_images(self, rgb: Sequence[Rgb]) -> Vectors:
+        """See ImageTextScorer.embed_images."""
+        chunks = [list(rgb[start : start + self._batch]) for start in range(0, len(rgb), self._batch)]
+        return self._embed([lambda chunk=chunk: self._look(chunk) for chunk in chunks])
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """See ImageTextScorer.embed_texts. Words are lower-cased, as SigLIP's training did."""
+        lowered = [text.lower() for text in texts]
+        chunks = [lowered[start : start + self._batch] for start in range(0, len(lowered), self._batch)]
+        return self._embed([lambda chunk=chunk: self._read(chunk) for chunk in chunks])
+
+    def scores(self, images: Vectors, texts: Vectors) -> Vectors:
+        """See ImageTextScorer.scores."""
+        cosines = images.astype(np.float32) @ texts.astype(np.float32).T
+        if not self._is_siglip:
+            return np.asarray(np.maximum(cosines, 0.0), dtype=np.float32)
+        logits = cosines * np.exp(self.logit_scale) + self.logit_bias
+        return np.asarray(1.0 / (1.0 + np.exp(-logits)), dtype=np.float32)
+
+    def close(self) -> None:
+        """See ImageTextScorer.close."""
+        self._model = None
+
+    def _look(self, rgb: list[Rgb]) -> Any:
+        inputs = self._pictures(images=rgb, return_tensors="pt", input_data_format="channels_last")
+        moved = {
+            key: value.to(self._device, self._dtype) if value.is_floating_point() else value.to(self._device)
+            for key, value in inputs.items()
+        }
+        return self._model.get_image_features(**moved)
+
+    def _read(self, texts: list[str]) -> Any:
+        if not self._is_siglip:
+            inputs = self._words(texts, padding=True, truncation=True, return_tensors="pt")
+            return self._model.get_text_features(**inputs.to(self._device))
+        inputs = self._words(
+            texts, padding="max_length", max_length=SIGLIP_TEXT_TOKENS, truncation=True, return_tensors="pt"
+        )
+        return self._model.get_text_features(input_ids=inputs["input_ids"].to(self._device))
+
+    def _embed(self, passes: list[Callable[[], Any]]) -> Vectors:
+        import torch
+
+        vectors = []
+        with inference(self._path.name), torch.inference_mode():
+            for run in passes:
+                features = run()
+                # transformers 5 returns an output object where 4 returned the tensor
+                features = getattr(features, "pooler_output", features).float()
+                vectors.append(torch.nn.functional.normalize(features, dim=-1).cpu().numpy())
+        if not vectors:
+            return np.zeros((0, 0), np.float32)
+        return np.asarray(np.concatenate(vectors), dtype=np.float32)
+
+
+def _load(path: Path, dtype: Any) -> tuple[Any, Any, Any]:
+    """Model, image processor, tokenizer from a folder; ModelError that names the file at fault."""
+    _check_weights(path)
+    from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        model, report = AutoModel.from_pretrained(
+            path, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+        pictures = AutoImageProcessor.from_pretrained(path, local_files_only=True)
+        words = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except Exception as error:  # transformers raises anything; one line must do
+        text = " ".join(str(error).split())
+        raise ModelError(f"{path}: cannot be loaded: {text[:200] or type(error).__name__}") from error
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise ModelError(
+            f"{path}: its weights lack {len(missing)} tensors, the first is {missing[0]}; fetch it again"
+        )
+    if not (hasattr(model, "get_image_features") and hasattr(model, "logit_scale")):
+        raise ModelError(
+            f"{path}: {type(model).__name__} does not score pictures against words; give a SigLIP or CLIP"
+        )
+    return model, pictures, words
+
+
+def _check_weights(path: Path) -> None:
+    """Hold every safetensors file against its own header, so that a cut download is named before it is loaded.
+
+    Layout: 8 bytes little-endian header length, JSON header, data (huggingface.co/docs/safetensors).
+    """
+    files = sorted(path.glob("*.safetensors"))
+    if not files:
+        raise ModelError(f"{path}: no .safetensors file in this folder; convert or fetch the weights again")
+    for file in files:
+        size = file.stat().st_size
+        try:
+            with file.open("rb") as stream:
+                (length,) = struct.unpack("<Q", stream.read(8))
+                header = json.loads(stream.read(length)) if length < size else None
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            whole = 8 + length + max(ends) == size
+        except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ModelError(f"{file}: not a safetensors file; fetch it again") from error
+        if not whole:
+            raise ModelError(
+                f"{file}: cut short or damaged ({size} bytes do not fit its header); fetch it again"
+            )
