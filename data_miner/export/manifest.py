@@ -84,4 +84,4 @@ def _scores(score: FrameScore | None) -> dict[str, str]:
     if score is None:
         return dict.fromkeys(_SCORES, "")
     values = ((name, getattr(score, name)) for name in _SCORES)
-    return {name: f"{value:.4f}" if isinstance(value, float) else value or "" for name, value in values}
+    return {name: f"{value:.4f}" if isinstance(value, int | float) else value or "" for name, value in values}

@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-_TAME_SITE = re.compile(r"[a-z0-9-]{1,40}")
+_TAME_SITE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _TAME_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _WILD = re.compile(r"[^A-Za-z0-9_-]+")
 

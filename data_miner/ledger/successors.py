@@ -6,7 +6,7 @@ from data_miner.ledger import order, verdicts, videos
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.queries import sql
 from data_miner.media.sampling import Sampling, cut_segments
-from data_miner.sources.policy import Policy, judge
+from data_miner.sources.policy import judge, policy_of
 
 
 def derive(cursor: Cursor, project_id: int, video_id: str | None = None) -> int:
@@ -73,9 +73,9 @@ def _judge(cursor: Cursor, download: dict[str, Any], scope: dict[str, Any]) -> N
 
     Reading the page resets `judged`, so what a listing alone let pass is judged once more.
     """
-    policy, named = Policy(**download["params"]["policy"]), {**scope, "policy": download["policy"]}
+    policy, named = policy_of(download["params"]), {**scope, "policy": download["params"]["policy_key"]}
     for row in cursor.execute(sql("successors", "unjudged"), named).fetchall():
-        reason = judge(videos.info_of(row), policy)
+        reason = judge(videos.info_of(row), policy, is_listed_only=row.metadata_at is None)
         cursor.execute(sql("successors", "judge"), {**named, "video_id": row.id, "reason": reason})
         if reason is not None and row.is_cut:
             verdicts.withdraw(cursor, scope["project_id"], [row.id])

@@ -99,6 +99,12 @@ def passed_hashes(cursor: Cursor, project_id: int, segment_id: int) -> tuple[NDA
     )
 
 
+def is_version(cursor: Cursor, project_id: int, version: int) -> bool:
+    """Is an index that was read at this version still the ledger's?"""
+    project = cursor.execute(sql("verdicts", "share_project"), {"project_id": project_id}).fetchone()
+    return project is not None and bool(project.dedup_version == version)
+
+
 def is_decided(cursor: Cursor, project_id: int, segment_id: int) -> bool:
     """Has dedup already spoken on this segment?"""
     named = {"project_id": project_id, "segment_id": segment_id}

@@ -48,7 +48,7 @@ def expanded(cursor: Cursor, source_id: int, found: Sequence[VideoInfo], paces: 
     new = 0
     # Rows are locked in one order everywhere, or two expansions deadlock.
     for info in sorted(found, key=lambda i: i.id):
-        upsert(cursor, info, is_page=info.site is None)
+        upsert(cursor, info, is_page=False)
         place = {"source_id": source_id, "video_id": info.id, "rank": ranks[info.id], "project_id": row.project_id}
         cursor.execute(sql("videos", "rank_video"), place)
         placed = cursor.execute(sql("videos", "add_to_project"), place).fetchone()

@@ -4,6 +4,7 @@ Survives bad packets and never runs for ever. Which frames are wanted is not dec
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +13,9 @@ import av
 # Bad packets in a row after which a stream counts as broken. One lost key frame costs a group of pictures:
 # 10 s at 60 fps are 600 packets.
 _BARREN_PACKETS_MAX = 20_000
+_BARREN_AT_END_MAX = (
+    100  # decoders hold back at most 16 pictures; more packets without one: damage up to the end
+)
 _READ_ERRORS_MAX = 100
 
 
@@ -57,10 +61,8 @@ class Decoder:
         """Decode one key packet by itself; None when it gives no picture."""
         frames: list[Any] = []
         for piece in (packet, None):
-            try:
+            with suppress(av.FFmpegError):
                 frames += self._stream.codec_context.decode(piece)
-            except av.FFmpegError:
-                continue
         self._stream.codec_context.flush_buffers()
         return frames[0] if frames else None
 
@@ -89,10 +91,9 @@ class Decoder:
             if barren > _BARREN_PACKETS_MAX:
                 self.broken = True
                 return
-        try:
+        self.broken = self.broken or barren > _BARREN_AT_END_MAX
+        with suppress(av.FFmpegError):
             yield from codec.decode(None)
-        except av.FFmpegError:
-            self.broken = True
 
     def _packets(self) -> Iterator[Any]:
         """Packets of the stream. An unreadable place is skipped; too many in a row, or one at the end, is a break."""

@@ -97,7 +97,8 @@ def cut_segments(
     """
     end_ms = first_pts_ms + max(duration_ms, 1)
     cuts = [
-        Cut(start_ms, min(start_ms + segment_ms, end_ms)) for start_ms in range(first_pts_ms, end_ms, segment_ms)
+        Cut(start_ms, min(start_ms + segment_ms, end_ms))
+        for start_ms in range(first_pts_ms, end_ms, segment_ms)
     ]
     if max_frames is None:
         return cuts

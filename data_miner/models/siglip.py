@@ -15,7 +15,7 @@ SIGLIP_TEXT_TOKENS = 64  # SigLIP was trained on padded texts, without a mask: o
 
 
 class TransformersScorer:
-    """An image-text model with AutoModel, its image processor and its tokenizer; see models.base.ImageTextScorer.
+    """An image-text model with its image processor and tokenizer; see models.base.ImageTextScorer.
 
     SigLIP's score is sigmoid(cosine * exp(logit_scale) + logit_bias), arXiv:2303.15343. CLIP has no absolute
     score; what people filter by is the cosine itself (LAION-400M kept pairs from .3 up, arXiv:2111.02114),
@@ -39,14 +39,11 @@ class TransformersScorer:
 
     def embed_images(self, rgb: Sequence[Rgb]) -> Vectors:
         """See ImageTextScorer.embed_images."""
-        chunks = [list(rgb[start : start + self._batch]) for start in range(0, len(rgb), self._batch)]
-        return self._embed([lambda chunk=chunk: self._look(chunk) for chunk in chunks])
+        return self._embed(self._look, rgb)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """See ImageTextScorer.embed_texts. Words are lower-cased, as SigLIP's training did."""
-        lowered = [text.lower() for text in texts]
-        chunks = [lowered[start : start + self._batch] for start in range(0, len(lowered), self._batch)]
-        return self._embed([lambda chunk=chunk: self._read(chunk) for chunk in chunks])
+        return self._embed(self._read, [text.lower() for text in texts])
 
     def scores(self, images: Vectors, texts: Vectors) -> Vectors:
         """See ImageTextScorer.scores."""
@@ -77,13 +74,13 @@ class TransformersScorer:
         )
         return self._model.get_text_features(input_ids=inputs["input_ids"].to(self._device))
 
-    def _embed(self, passes: list[Callable[[], Any]]) -> Vectors:
+    def _embed(self, encode: Callable[[list[Any]], Any], items: Sequence[Any]) -> Vectors:
         import torch
 
         vectors = []
         with inference(self._path.name), torch.inference_mode():
-            for run in passes:
-                features = run()
+            for start in range(0, len(items), self._batch):
+                features = encode(list(items[start : start + self._batch]))
                 # transformers 5 returns an output object where 4 returned the tensor
                 features = getattr(features, "pooler_output", features).float()
                 vectors.append(torch.nn.functional.normalize(features, dim=-1).cpu().numpy())
@@ -122,7 +119,7 @@ def _load(path: Path, dtype: Any) -> tuple[Any, Any, Any]:
 
 
 def _check_weights(path: Path) -> None:
-    """Hold every safetensors file against its own header, so that a cut download is named before it is loaded.
+    """Hold every safetensors file against its own header: a cut download is named before it is loaded.
 
     Layout: 8 bytes little-endian header length, JSON header, data (huggingface.co/docs/safetensors).
     """
@@ -134,7 +131,7 @@ def _check_weights(path: Path) -> None:
         try:
             with file.open("rb") as stream:
                 (length,) = struct.unpack("<Q", stream.read(8))
-                header = json.loads(stream.read(length)) if length < size else None
+                header = json.loads(stream.read(length if length < size else 0))
             ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
             whole = 8 + length + max(ends) == size
         except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:

@@ -1,4 +1,4 @@
-"""What the sample site shows: index, feed and watch pages, read by people and by yt-dlp's generic extractor."""
+"""What the sample site shows: index, feed and watch pages, for people and for yt-dlp."""
 
 import html
 import json

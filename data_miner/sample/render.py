@@ -165,8 +165,8 @@ def shoot(shot: Shot, seed: int) -> Iterator[tuple[Picture, camera.Truth, str | 
         )
         if shot.effect == "blur":
             picture = np.asarray(cv2.blur(cv2.blur(picture, (15, 15)), (15, 15)), dtype=np.uint8)
-        unclear = shot.effect != "" or shot.cartoon
-        yield picture, seen, None if unclear else camera.subject(view, seen)
+        subject = "cartoon" if shot.cartoon else camera.subject(view, seen)
+        yield picture, seen, None if shot.effect else subject
 
 
 def path_of(view: View, shot: Shot, rng: np.random.Generator) -> list[camera.Aim]:

@@ -91,11 +91,9 @@ def _label(box: camera.Rectangle) -> str:
 def _strip(source: Path, target: Path) -> None:
     """Keep the model and what loading needs; the rest names folders of the machine that trained it."""
     import torch
+    from ultralytics.nn.tasks import torch_safe_load
 
-    with torch.serialization.safe_globals([]):
-        from ultralytics.nn.tasks import torch_safe_load
-
-        checkpoint: dict[str, Any] = torch_safe_load(str(source), safe_only=True)[0]
+    checkpoint: dict[str, Any] = torch_safe_load(str(source), safe_only=True)[0]
     model = (checkpoint.get("ema") or checkpoint["model"]).half()
     model.args = {"imgsz": IMGSZ, "task": "detect"}
     model.yaml.pop("yaml_file", None)
@@ -130,7 +128,7 @@ def matches(found: Sequence[Sequence[float]], true: Sequence[Sequence[float]], i
 def measure_detector(
     detector: Detector, held_out: Iterable[Labelled] | None = None, conf: float = 0.3
 ) -> dict[str, float]:
-    """Precision and recall at IoU .5 from `conf` up, strict: a box on a door hardly in view counts as wrong."""
+    """Precision and recall at IoU .5 from `conf` up; a box on a door hardly in view counts as wrong."""
     hits = found = true = 0
     for one in held_out if held_out is not None else pictures(HELD_OUT_SEED, 300, SHARES):
         boxes = detector.detect([one.bgr[:, :, ::-1]])[0]

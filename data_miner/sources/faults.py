@@ -22,18 +22,17 @@ _WORDS: tuple[tuple[str, type[Outcome], str], ...] = (
     (r"is.?n.t available, try again later", SuspectError, "rate_limited"),
     (r"rate.?limit|too many requests|quota exceeded", SiteError, "rate_limited"),
     (
-        r"requested format is not available|no video formats|only images are available|nsig|signature"
-        r"|unable to extract|failed to (extract|parse)|did not match|player response",
+        r"requested format is not available|no video formats|only images are available|\bnsig|signature"
+        r"|not available on this app|unable to extract|failed to (extract|parse)|did not match|player response",
         SuspectError,
         "extractor_broken",
     ),
-    (r"drm", NeverError, "unreadable"),
-    (r"did not get any data blocks", NeverError, "unreadable"),
+    (r"\bdrm\b", NeverError, "unreadable"),
     (r"unsupported url|is not a valid url|no suitable extractor", NeverError, "unreadable"),
     (r"will begin in|premieres in|not currently live|is offline|waiting for stream", Skipped, "live"),
     (
         r"members.?only|join this channel|channel.s members|premium members|requires? (payment|purchase)"
-        r"|paid|rent(al|ed)?\b|subscribers?.only",
+        r"|\bpaid\b|\brent(al|ed)?\b|subscribers?.only",
         Skipped,
         "members_only",
     ),
@@ -44,9 +43,14 @@ _WORDS: tuple[tuple[str, type[Outcome], str], ...] = (
     ),
     (r"geo.?(restrict|block)|your (country|location|region)|not available in the country", Skipped, "geo"),
     (
-        r"private|log.?in|sign in|registered users|account cookies|password|not authori[sz]ed",
+        r"private|\blog.?in|sign in|registered users|account cookies|password|not authori[sz]ed",
         Skipped,
         "private",
+    ),
+    (
+        r"temporar(y|ily)|check back later|try again later",
+        LaterError,
+        "network",
     ),
     (
         r"unavailable|removed|deleted|terminated|suspended|no longer|does ?n.t exist|does not exist"
@@ -56,7 +60,7 @@ _WORDS: tuple[tuple[str, type[Outcome], str], ...] = (
     ),
     (
         r"timed out|name resolution|name or service|connection (refused|reset|aborted|broken)|unreachable"
-        r"|bytes read|more expected|expected \d+ bytes|remote end closed|fragment .*not found|temporar",
+        r"|bytes read|more expected|expected \d+ bytes|remote end closed|fragment .*not found",
         LaterError,
         "network",
     ),
@@ -89,14 +93,15 @@ def classify(error: BaseException | str, status: int | None = None) -> Outcome:
     `status` is the HTTP status when the caller knows it; else it is looked for in the error's causes.
     What is in no table counts as `extractor_broken`: alone it is the video's, five in a row are the site's.
     """
-    chain = list(_causes(error)) if isinstance(error, BaseException) else []
+    chain = list(causes(error)) if isinstance(error, BaseException) else []
     known = next((one for one in chain if isinstance(one, (JobError, Skipped))), None)
     if known is not None:
         return known
-    text = " | ".join(_said_by(one) for one in chain) if chain else str(error)
-    status = status if status is not None else next((s for s in map(_status_of, chain) if s), None)
+    said = list(filter(None, map(_said_by, chain))) if chain else [str(error)]
+    text = " | ".join(said)
+    status = status or next((s for s in map(_status_of, chain) if s), None) or _status_in(text)
     kind, reason = _kind_of(chain, text, status)
-    return kind(reason, detail_of(text))
+    return kind(reason, detail_of(said[0] if said else ""))
 
 
 def is_bot_page(html: str) -> bool:
@@ -106,7 +111,7 @@ def is_bot_page(html: str) -> bool:
 
 def is_blocked(message: str) -> bool:
     """Tell whether a mere warning says that site or network refused, so that "0 results" is no answer."""
-    return isinstance(classify(message, _status_in(message)), (SiteError, LaterError)) or "403" in message
+    return isinstance(classify(message), (SiteError, LaterError)) or "403" in message
 
 
 def detail_of(text: str) -> str:
@@ -137,7 +142,7 @@ def _kind_of(chain: list[BaseException], text: str, status: int | None) -> tuple
 _NETWORK = (socket.gaierror, TimeoutError, ConnectionError)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Walk an error and what it says it was caused by, each once; not what merely happened before."""
     seen: set[int] = set()
     waiting: list[object] = [error]
@@ -147,15 +152,21 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             continue
         seen.add(id(one))
         yield one
-        exc_info = getattr(one, "exc_info", None)
-        if type(one).__name__ == "DownloadError" and isinstance(exc_info, tuple):
-            waiting.append(exc_info[1])
+        if type(one).__name__ == "DownloadError":
+            waiting.append(_behind(one))
         waiting += [getattr(one, "cause", None), one.__cause__, getattr(one, "reason", None)]
+
+
+def _behind(error: BaseException) -> object:
+    """Find what a DownloadError stands for; of itself it names the innermost exception only."""
+    if hasattr(error.__context__, "orig_msg"):
+        return error.__context__
+    return (getattr(error, "exc_info", None) or (None, None))[1]
 
 
 def _said_by(error: BaseException) -> str:
     """Read the message without the video's id, which yt-dlp puts in front and which may say anything."""
-    if type(error).__name__ == "DownloadError" and (getattr(error, "exc_info", None) or (None, None))[1]:
+    if type(error).__name__ == "DownloadError" and _behind(error) is not None:
         return ""
     return str(getattr(error, "orig_msg", None) or error)
 

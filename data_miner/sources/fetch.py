@@ -115,6 +115,8 @@ class Download:
         total = _announced(response)
         if total is not None and total > self._max_bytes:
             raise NeverError("too_large", f"{total} bytes announced, {self._max_bytes} allowed")
+        if total == 0:
+            raise NeverError("unreadable", "an empty file")
         if response.status == 206 and self._note.total_bytes not in (None, total):
             self.discard()
             raise LaterError("network", "the file changed on the site while it was fetched; it starts again")

@@ -11,6 +11,7 @@ from data_miner.records import VideoInfo
 
 _CLAUSES = re.compile(r"(?<!\\)&")  # how yt-dlp splits a match filter
 _CLAUSE = re.compile(r"\s*!?\s*([a-z_]+)\s*(!?\s*(?:<=|>=|<|>|=))?")
+_DOUBLED = re.compile(r"[a-z_]\s*!?\s*(?:<=|>=|=|<|>)\s*\??\s*[<>=]")
 _HASHTAG = re.compile(r"#(\w+)")
 _LIVE = ("is_live", "is_upcoming", "post_live")
 _CREATIVE_COMMONS = re.compile(r"creative.?commons|\bcc[ -]?(by|0)\b|public.?domain", re.I)
@@ -25,6 +26,12 @@ class Policy:
     match_filters: str | None = None  # yt-dlp's own language
     skip_keywords: tuple[str, ...] = ()  # in title, tags or #hashtags, as whole words
     license: str = "any"  # any | creative_commons
+
+
+def policy_of(params: Mapping[str, Any]) -> Policy:
+    """Read back a policy that was stored as JSON under "policy"."""
+    stored = params["policy"]
+    return Policy(stored["match_filters"], tuple(stored["skip_keywords"]), stored["license"])
 
 
 def judge(info: VideoInfo, policy: Policy, *, is_listed_only: bool = False) -> str | None:
@@ -56,11 +63,13 @@ def has_keyword(info: VideoInfo, keywords: tuple[str, ...]) -> bool:
 
 
 def check_match_filter(text: str, where: str = "download.match_filters") -> None:
-    """Raise ConfigError when yt-dlp would not understand a match filter."""
+    """Raise ConfigError when yt-dlp would not understand a match filter; none at all is fine."""
     from yt_dlp.utils import match_str
 
-    for clause in _CLAUSES.split(text):
+    for clause in _CLAUSES.split(text) if text.strip() else ():
         try:
+            if _DOUBLED.search(clause):  # yt-dlp takes "duration => 20" for the text "> 20"
+                raise ValueError(clause)
             match_str(clause, dict(_PROBE))
         except (ValueError, TypeError, re.error) as error:
             example = 'like "duration >? 20 & !is_live"'

@@ -14,7 +14,7 @@ from data_miner.records import VideoInfo
 from data_miner.sources.base import Skipped, family_of_extractor, site_of, video_id
 from data_miner.sources.client import Client, Options, open_client
 from data_miner.sources.entries import video_of
-from data_miner.sources.faults import Outcome, classify, is_blocked, is_bot_page
+from data_miner.sources.faults import Outcome, causes, classify, is_blocked, is_bot_page
 from data_miner.sources.fetch import Download, locked
 from data_miner.sources.safety import check_url
 
@@ -152,13 +152,12 @@ def _reason_of(client: Client, error: Exception, is_media: bool) -> Outcome:
 
 def _bot_check_behind(client: Client, error: Exception) -> SiteError | None:
     """Look at the page behind a failure once more: a bot check may come as any status, or as a plain page."""
-    inner: Any = (getattr(error, "exc_info", None) or (None, error))[1]
-    cause = getattr(inner, "cause", None) or inner
+    chain: dict[str, Any] = {type(one).__name__: one for one in causes(error)}
     try:
-        if type(inner).__name__ == "UnsupportedError":
-            body = client.ydl.urlopen(inner.url).read(2**16)
-        elif type(cause).__name__ == "HTTPError":
-            body = cause.response.read(2**16)
+        if unsupported := chain.get("UnsupportedError"):
+            body = client.ydl.urlopen(unsupported.url).read(2**16)
+        elif refused := chain.get("HTTPError"):
+            body = refused.response.read(2**16)
         else:
             return None
     except Exception:  # the page cannot be read again: the failure keeps its own word

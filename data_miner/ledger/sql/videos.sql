@@ -52,7 +52,7 @@ UPDATE source SET expanded_at = now(), is_held = false WHERE id = %(source_id)s
 SELECT f.id, f.key, f.max_height, f.path, v.* FROM fetch f JOIN video v ON v.id = f.video_id WHERE f.id = %(fetch_id)s
 
 -- name: wanting_projects
-SELECT p.id, p.plan #> '{download,params}' AS download, p.plan #>> '{download,policy}' AS policy
+SELECT p.id, p.plan #> '{download,params}' AS download
 FROM project_video pv JOIN project p ON p.id = pv.project_id
 WHERE pv.fetch_id = %(fetch_id)s AND pv.reason IS NULL ORDER BY p.id
 

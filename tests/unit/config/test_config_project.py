@@ -188,6 +188,20 @@ def test_a_name_that_is_nowhere_is_told_with_its_neighbour(settings: Settings) -
         load_project("glass_dor", settings)
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("nope.yaml", "nope.yaml: no such file or directory"),
+        ("./", "is a directory"),
+        ("p/q.yml", "p/q.yml: no such"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_as_typed(settings: Settings, path: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_project(path, settings, env={})
+    assert expected in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd.yaml", "a\nb", "", "Ünicode", "."])
 def test_a_hostile_name_is_refused_in_one_line(settings: Settings, name: str) -> None:
     with pytest.raises(ConfigError) as caught:
