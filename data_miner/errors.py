@@ -6,6 +6,7 @@ DataMinerError                       exit 1
 ├── UnreachableError                 exit 4   database, store or cluster
 ├── SchemaMismatchError              exit 5   ledger schema newer or older than this code
 ├── ModelError                       exit 1   weights missing, corrupt, of the wrong kind or unsafe
+├── NotNowError                      a job before its turn: given back unharmed, counts nothing
 ├── LeaseLostError                   a worker's job was given to another; nothing it does counts any more
 └── JobError                         one job went wrong; carries a reason word
     ├── NeverError                   retrying cannot help            unreadable, too_large, ...
@@ -84,3 +85,7 @@ class SiteError(JobError):
 
 class SuspectError(JobError):
     """A refusal that five in a row turn into the site's; alone it is the video's."""
+
+
+class NotNowError(DataMinerError):
+    """Nothing is wrong with the job, it is only early: given back unharmed."""

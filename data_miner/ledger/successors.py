@@ -28,8 +28,8 @@ def derive_for_video(cursor: Cursor, video_id: str) -> int:
 
 def _derive_media(cursor: Cursor, plan: dict[str, Any], scope: dict[str, Any], limit: int | None) -> int:
     """Sources, downloads, segments: what belongs to the video and serves every project."""
-    made = 0
-    if "download" in plan:
+    made, stages = 0, plan["stages"]
+    if "download" in stages:
         if scope["video_id"] is None:
             made += _insert(cursor, "expand", scope)
         _judge(cursor, plan["download"], scope)
@@ -39,15 +39,16 @@ def _derive_media(cursor: Cursor, plan: dict[str, Any], scope: dict[str, Any], l
         chosen = cursor.execute(sql("successors", "choose_fetch"), choice).fetchall()
         cursor.execute(sql("successors", "assign_fetch"), {**own, "video_ids": [r.video_id for r in chosen]})
         made += _insert(cursor, "download", {**own, "video_id": choice["video_id"]})
-    if "extract" in plan:
-        _cut(cursor, plan["extract"], scope)
+    _cut(cursor, plan["extract"], scope)
+    if "extract" in stages:
         made += _insert(cursor, "extract", scope)
     return made
 
 
 def _derive_frames(cursor: Cursor, plan: dict[str, Any], scope: dict[str, Any]) -> int:
     """Filter, dedup and detect: what belongs to one project."""
-    if "filter" not in plan:
+    stages = plan["stages"]
+    if "filter" not in stages:
         return 0
     made = _insert(cursor, "filter", {**scope, **_keys(plan["filter"])})
     frontier = cursor.execute(sql("order", "frontier"), scope).fetchone()
@@ -60,9 +61,9 @@ def _derive_frames(cursor: Cursor, plan: dict[str, Any], scope: dict[str, Any]) 
         "start_ms": frontier and frontier.start_ms,
         "filter_key": plan["filter"]["key"],
     }
-    if "dedup" in plan:
+    if "dedup" in stages:
         made += _insert(cursor, "dedup", {**scope, **_keys(plan["dedup"]), **place})
-    if "detect" in plan:
+    if "detect" in stages:
         # One video's verdict can open the way for others: the frontier is the project's, so is the question.
         made += _insert(cursor, "detect", {**scope, **_keys(plan["detect"]), **place, "video_id": None})
     return made

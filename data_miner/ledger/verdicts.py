@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data_miner.errors import LeaseLostError
+from data_miner.errors import NotNowError
 from data_miner.ledger import order
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.queries import sql
@@ -14,7 +14,7 @@ from data_miner.ledger.queries import sql
 _TOP_BIT, _ALL_BITS = 1 << 63, 1 << 64
 
 
-class StaleIndexError(LeaseLostError):
+class StaleIndexError(NotNowError):
     """Another admission came between: the index in memory is not the ledger's any more."""
 
 

@@ -79,7 +79,7 @@ def is_cut_off(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(12)
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
-            return _boxes_end(file, size_bytes) > size_bytes
+            return not _boxes_are_whole(file, size_bytes)
         if head[:4] == b"\x1a\x45\xdf\xa3":
             return _segment_end(file) > size_bytes
         if head[:4] == b"RIFF":
@@ -87,23 +87,22 @@ def is_cut_off(path: Path) -> bool:
     return False
 
 
-def _boxes_end(file: BinaryIO, size_bytes: int) -> int:
-    """Where the last top-level box of an ISO base media file (ISO/IEC 14496-12) ends."""
-    end = 0
-    while end < size_bytes:
+def _boxes_are_whole(file: BinaryIO, size_bytes: int) -> bool:
+    """Whether the top-level boxes of an ISO base media file (ISO/IEC 14496-12) end within it, its media among them."""
+    end, has_media = 0, False
+    while end + 8 <= size_bytes:
         file.seek(end)
         head = file.read(16)
-        if len(head) < 8:
-            return end if not head.strip(b"\0") else end + 8
         box_bytes = int.from_bytes(head[:4], "big")
-        if box_bytes == 0:  # "to the end of the file"
-            return size_bytes
         if box_bytes == 1:
             box_bytes = int.from_bytes(head[8:16], "big")
+        elif box_bytes == 0 and head[4:8] == b"mdat":  # "to the end of the file"
+            return True
         if box_bytes < 8 or not head[4:8].isascii():  # padding or junk after the last box
-            return end
+            break
         end += box_bytes
-    return end
+        has_media = has_media or head[4:8] == b"mdat"
+    return has_media and end <= size_bytes
 
 
 def _segment_end(file: BinaryIO) -> int:

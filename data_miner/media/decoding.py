@@ -36,7 +36,7 @@ class Decoder:
         yield from _ascending((self._time_s(frame), frame) for frame in self._decoded())
 
     def frames_from_key(self) -> Iterator[tuple[Fraction, Any]]:
-        """`frames`, but from the first key frame on: after a seek, pictures before it may lack their references."""
+        """`frames` from the first key frame on: after a seek, pictures before it may lack their references."""
         begun = False
         for pts_s, frame in self.frames():
             begun = begun or bool(frame.key_frame)
@@ -96,7 +96,7 @@ class Decoder:
             yield from codec.decode(None)
 
     def _packets(self) -> Iterator[Any]:
-        """Packets of the stream. An unreadable place is skipped; too many in a row, or one at the end, is a break."""
+        """Packets of the stream. An unreadable place is skipped; many in a row, or one at the end, is a break."""
         errors = 0
         while True:
             try:

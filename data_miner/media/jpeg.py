@@ -18,7 +18,7 @@ _REDUCED = (
 
 
 def encode(rgb: NDArray[np.uint8], quality: int) -> bytes:
-    """Encode an RGB picture, uint8 of shape (height, width, 3); quality 1 to 100. Same picture, same bytes."""
+    """Encode an RGB picture, uint8 of shape (height, width, 3); quality 1 to 100."""
     done, data = cv2.imencode(
         ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
@@ -28,13 +28,13 @@ def encode(rgb: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
-    """Decode a JPEG to RGB. Raises NeverError("unreadable") for what is none, is cut off, or is absurdly large."""
+    """Decode a JPEG to RGB. Raises NeverError("unreadable") for what is none, cut off, or absurdly large."""
     size_of(data)
     return _decode(data, cv2.IMREAD_COLOR)
 
 
 def decode_scaled(data: bytes, max_side: int) -> NDArray[np.uint8]:
-    """Decode a JPEG to RGB of at most `max_side` px a side; the decoder does most of the scaling (13 → 3 ms)."""
+    """Decode a JPEG to RGB of at most `max_side` px a side; mostly scaled by the decoder (13 → 3 ms)."""
     longest = max(size_of(data))
     flag = next(flag for factor, flag in _REDUCED if factor == 1 or longest >= factor * max_side)
     rgb = _decode(data, flag)
@@ -48,7 +48,7 @@ def decode_scaled(data: bytes, max_side: int) -> NDArray[np.uint8]:
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """(width, height) in px from a JPEG's frame header (ITU-T T.81, B.2.2); NeverError("unreadable") if bad."""
+    """(width, height) in px from a JPEG's frame header (ITU-T T.81, B.2.2); else NeverError("unreadable")."""
     size: tuple[int, int] | None = None
     at = 2 if data[:2] == b"\xff\xd8" else len(data)
     while at + 4 <= len(data) and data[at] == 0xFF:

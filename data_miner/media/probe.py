@@ -56,14 +56,14 @@ def _end_s(path: Path, container: Any, stream: Any, first_s: Fraction) -> Fracti
 
 def _declared_end_s(container: Any, stream: Any) -> Fraction | None:
     if stream.duration:
-        return ((stream.start_time or 0) + stream.duration) * Fraction(stream.time_base)
+        return Fraction((stream.start_time or 0) + stream.duration) * Fraction(stream.time_base)
     if container.duration:
         return Fraction((container.start_time or 0) + container.duration, 1_000_000)
     return None
 
 
 def _last_end_s(decoder: Decoder, stream: Any) -> Fraction | None:
-    """Greatest time plus duration of the packets from here on; a packet without duration lasts one mean frame."""
+    """Greatest time plus duration of the packets from here on; a missing duration is that of a mean frame."""
     usual_s = 1 / stream.average_rate if stream.average_rate else Fraction(0)
     ends = (pts_s + (duration_s or usual_s) for pts_s, duration_s in decoder.packet_times())
     return max(ends, default=None)

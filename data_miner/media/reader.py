@@ -35,7 +35,7 @@ class Picture:
 
 
 class SegmentReader:
-    """Iterate over the pictures of one segment, times ascending; then `truncated` and `dropped_max_frames` hold.
+    """Iterate over the pictures of a segment, times ascending; then `truncated` and `dropped_max_frames` hold.
 
     Raises NeverError("unreadable") when not one picture of the whole file can be decoded.
     """
@@ -81,7 +81,7 @@ class SegmentReader:
                 return
 
     def _frames_before(self, targets: Targets) -> Iterator[tuple[Fraction, Any, Any]]:
-        """Frames from one strictly before the first target on, or from the very first: so each knows its forerunner."""
+        """Frames from one strictly before the first target on, or from the very first."""
         for decoder, stream, is_start in self._decoders(targets.start_s, targets.numbers.start == 0):
             frames = decoder.frames() if is_start else decoder.frames_from_key()
             first = next(frames, None)
@@ -94,8 +94,8 @@ class SegmentReader:
     def _decoders(self, before_s: Fraction, at_start: bool) -> Iterator[tuple[Decoder, Any, bool]]:
         """Decoders placed ever earlier before a time, the last one at the beginning of the file (then True).
 
-        Containers seek by decoding time, by a sparse index or not at all: the caller looks at what comes first
-        and takes the next decoder when that is not early enough.
+        Containers seek by decoding time, by a sparse index or not at all: the caller looks at what comes
+        first and takes the next decoder when that is not early enough.
         """
         for back_s in () if at_start else _BACK_OFF_S:
             with opened_video(self._path, self._threads) as (container, stream):
@@ -143,11 +143,12 @@ class SegmentReader:
         return first[0]
 
     def _note_end(self, decoder: Decoder) -> None:
-        """The stream ended before the segment was complete: at its natural end, or because the file is damaged."""
+        """The stream ended before the segment did: at its natural end, or because the file is damaged."""
         self.truncated = decoder.broken or is_cut_off(self._path)
 
     def _picture(self, pts_s: Fraction, frame: Any, stream: Any) -> Picture:
         shape = shape_of(frame, stream, self._max_side)
         width, height = shape.coded
         scaled = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=_SCALING, threads=1)
-        return Picture(round(pts_s * 1000), shape.orientation.apply(scaled.to_ndarray()))
+        rgb: NDArray[np.uint8] = scaled.to_ndarray()
+        return Picture(round(pts_s * 1000), shape.orientation.apply(rgb))

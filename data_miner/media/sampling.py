@@ -1,4 +1,4 @@
-"""Which instants of a video are wanted, and which segment owns them. Exact arithmetic; no media is opened here."""
+"""Which instants of a video are wanted, and which segment owns them. Exact arithmetic; opens no media."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A segment's slice of the video, [start_ms, end_ms) in presentation time, and its share of `max_frames`."""
+    """A segment: the slice [start_ms, end_ms) in presentation time, and its share of `max_frames`."""
 
     start_ms: int
     end_ms: int
@@ -78,8 +78,8 @@ class Targets:
 def targets_of(cut: Cut, sampling: Sampling, first_pts_ms: int, first_s: Fraction) -> Targets:
     """The targets that a segment owns.
 
-    Ownership is counted from `first_pts_ms`, as the cuts are; times are counted from `first_s`, the exact time
-    of the first picture, which `first_pts_ms` rounds.
+    Ownership is counted from `first_pts_ms`, as the cuts are; times are counted from `first_s`, the exact
+    time of the first picture, which `first_pts_ms` rounds.
     """
     return Targets(first_s, sampling.step_s, _numbers(cut, sampling, first_pts_ms), cut.max_frames)
 
@@ -93,7 +93,7 @@ def cut_segments(
 ) -> list[Cut]:
     """Cut a video into segments that cover it, and divide its `max_frames` among them.
 
-    Shares are by largest remainder on the number of targets (`keyframe`: on length, the frames being unknown).
+    Shares are by largest remainder on the number of targets (`keyframe`: on length, frames being unknown).
     """
     end_ms = first_pts_ms + max(duration_ms, 1)
     cuts = [

@@ -29,6 +29,7 @@ class Film:
     tags: tuple[str, ...]
     uploader: str
     license: str
+    upload_date: str  # YYYYMMDD
     shots: tuple[Shot, ...]
 
     @property
@@ -52,6 +53,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("office", "lobby", "entrance"),
         "ACME Interiors",
         CREATIVE,
+        "20240311",
         LOBBY,
     ),
     Film(
@@ -61,6 +63,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("hotel", "glass door", "walkthrough"),
         "Travel Notes",
         STANDARD,
+        "20230704",
         (
             Shot("glass_door", 8, 11),
             Shot("glass_door", 6, 12, "push", people=True),
@@ -75,6 +78,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("security camera", "entrance"),
         "House Watch",
         STANDARD,
+        "20240119",
         (Shot("glass_door", 30, 21, "hold", people=True), Shot("window", 4, 22)),
     ),
     Film(
@@ -84,6 +88,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("wooden door", "carpenter"),
         "Oak and Pine",
         CREATIVE,
+        "20220930",
         tuple(Shot("wooden_door", 6, 30 + k, "pan" if k % 2 else "push") for k in range(4)),
     ),
     Film(
@@ -93,6 +98,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("compilation", "entrance", "glass door"),
         "Door Fans",
         STANDARD,
+        "20240502",
         (Shot("glass_door", 6, 41), LOBBY[1], Shot("glass_door", 6, 42, "push"), Shot("window", 5, 43)),
     ),
     Film(
@@ -102,6 +108,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("windows", "showroom"),
         "Bright Panes",
         STANDARD,
+        "20231012",
         tuple(Shot("window", 6, 50 + k, "push" if k % 2 else "pan") for k in range(4)),
     ),
     Film(
@@ -111,6 +118,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("shopping mall", "walking tour"),
         "City Walker",
         CREATIVE,
+        "20240608",
         (
             Shot("glass_door", 7, 61, people=True),
             Shot("glass_door", 6, 62, effect="blur"),
@@ -126,6 +134,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("night", "building"),
         "House Watch",
         STANDARD,
+        "20231201",
         (
             Shot("corridor", 5, 71, "push"),
             Shot("glass_door", 7, 72, effect="dark"),
@@ -140,6 +149,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("3d animation", "architecture"),
         "Render Farmers",
         STANDARD,
+        "20240215",
         tuple(Shot("glass_door", 7, 80 + k, cartoon=True) for k in range(3)),
     ),
     Film(
@@ -149,6 +159,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("corridor", "liminal"),
         "Quiet Places",
         CREATIVE,
+        "20230822",
         (Shot("title", 3, 90, "hold"), *(Shot("corridor", 6, 91 + k, "push") for k in range(4))),
     ),
     Film(
@@ -158,6 +169,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("installation", "sliding glass door"),
         "Glazier Jones",
         STANDARD,
+        "20240417",
         (
             Shot("wooden_door", 5, 101),
             Shot("glass_door", 8, 102, "push"),
@@ -173,6 +185,7 @@ CATALOGUE: tuple[Film, ...] = (
         ("campus", "library", "walk"),
         "City Walker",
         CREATIVE,
+        "20220518",
         (
             Shot("glass_door", 8, 111, people=True),
             Shot("corridor", 4, 112, "push"),

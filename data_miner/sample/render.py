@@ -43,6 +43,7 @@ class RenderedVideo:
     tags: tuple[str, ...]
     uploader: str
     license: str
+    upload_date: str
     path: Path
     duration_s: float
     frames: list[FrameTruth]
@@ -56,13 +57,14 @@ class RenderedVideo:
 def render_sample(folder: Path, videos: int = 12, seed: int = DEFAULT_SEED) -> list[RenderedVideo]:
     """Render the first films of the catalogue into the folder, or reuse what is finished there.
 
-    More films than the catalogue has are new scenes under the old titles. Files appear whole or not at all.
+    A file appears whole or not at all, so a killed call can be repeated and two may run at once.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    return [render_film(folder, film, film_seed) for film, film_seed in _films(videos, seed)]
+    return [render_film(folder, film, film_seed) for film, film_seed in films(videos, seed)]
 
 
-def _films(videos: int, seed: int) -> Iterator[tuple[Film, int]]:
+def films(videos: int, seed: int) -> Iterator[tuple[Film, int]]:
+    """The first films of the catalogue and the seed of each; after its end other scenes under new names."""
     for k in range(videos):
         film, lap = CATALOGUE[k % len(CATALOGUE)], k // len(CATALOGUE)
         name, title = film.name, film.title
@@ -100,7 +102,7 @@ def _read(beside: Path, path: Path, recipe: str) -> RenderedVideo | None:
 
 
 def _video(record: dict[str, Any], path: Path) -> RenderedVideo:
-    names = ("name", "title", "description", "uploader", "license", "duration_s")
+    names = ("name", "title", "description", "uploader", "license", "upload_date", "duration_s")
     frames = [
         FrameTruth(
             pts_ms=frame["pts_ms"],

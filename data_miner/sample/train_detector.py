@@ -27,6 +27,7 @@ def train_detector(target: Path, epochs: int = EPOCHS, count: int = TRAIN_PICTUR
         folder = Path(name)
         data = _dataset(folder, count)
         model = ultralytics.YOLO(str(_architecture(folder)), task="detect")
+        model.add_callback("on_train_start", _two_threads)
         model.train(
             data=str(data),
             imgsz=IMGSZ,
@@ -52,6 +53,13 @@ def train_detector(target: Path, epochs: int = EPOCHS, count: int = TRAIN_PICTUR
             verbose=False,
         )
         _strip(folder / "run" / "weights" / "last.pt", target)
+
+
+def _two_threads(_: Any) -> None:
+    """Ultralytics takes all cores but one; sums in another order would give other weights."""
+    import torch
+
+    torch.set_num_threads(2)
 
 
 def _architecture(folder: Path) -> Path:

@@ -1,11 +1,11 @@
 """Multi-index hashing: 64-bit hashes filed by three bands of 22, 21 and 21 bits, probed by flipping bits.
 
-Two hashes within radius r agree, up to a few bits, in at least one band (pigeonhole). Norouzi, Punjani, Fleet:
-Fast Exact Search in Hamming Space with Multi-Index Hashing, 2014. Order of admission is not known here.
+Two hashes within radius r agree, up to a few bits, in at least one band (pigeonhole). Norouzi, Punjani,
+Fleet: Fast Exact Search in Hamming Space with Multi-Index Hashing, 2014. Knows no order of admission.
 """
 
 from collections.abc import Generator
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,9 @@ class BandTables:
         ]
 
     def matches(self, queries: Hashes, hashes: Hashes) -> Generator[Matches, None, NDArray[np.int64]]:
-        """Yield pairs within the radius; return the rows that were left out because their buckets are crowded.
+        """Yield pairs within the radius; return the rows left out because their buckets are crowded.
 
-        A crowded query has more candidates than a quarter of all hashes: comparing with all of them is cheaper.
+        A crowded query has more candidates than a quarter of all hashes: comparing with all is cheaper.
         """
         crowded = np.zeros(len(queries), bool)
         for band in self._bands:
@@ -87,7 +87,7 @@ class _Band:
         return ((hashes >> self._shift) & self._mask).astype(np.int32)
 
     def buckets(self, queries: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Buckets to look into, without empty ones: (row of the query, first position, size), rows ascending."""
+        """Buckets to look into, no empty ones: (row of the query, first position, size), rows ascending."""
         probes = self._keys(queries)[:, None] ^ self._flips[None, :]
         low = self._starts[probes]
         sizes = self._starts[1:][probes] - low
@@ -106,9 +106,9 @@ def flips_by_band(radius: int) -> tuple[int, int, int]:
 
 
 def _runs(sizes: NDArray[np.int64], most: int) -> list[slice]:
-    """Cut a list of sizes into runs that sum to about `most` each; a single larger size is a run by itself."""
+    """Cut a list of sizes into runs that sum to about `most` each; a larger size is a run by itself."""
     if not len(sizes):
         return []
     parts = np.cumsum(sizes) // most
     edges = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(sizes)]
-    return [slice(low, high) for low, high in zip(edges, edges[1:], strict=False)]
+    return [slice(low, high) for low, high in pairwise(edges)]

@@ -11,7 +11,7 @@ from data_miner.records import VideoInfo
 
 _CLAUSES = re.compile(r"(?<!\\)&")  # how yt-dlp splits a match filter
 _CLAUSE = re.compile(r"\s*!?\s*([a-z_]+)\s*(!?\s*(?:<=|>=|<|>|=))?")
-_DOUBLED = re.compile(r"[a-z_]\s*!?\s*(?:<=|>=|=|<|>)\s*\??\s*[<>=]")
+_DOUBLED = re.compile(r"[a-z_]\s*!?\s*(?:<=|>=|=|<|>)(?!=)\s*\??\s*[<>=]")
 _HASHTAG = re.compile(r"#(\w+)")
 _LIVE = ("is_live", "is_upcoming", "post_live")
 _CREATIVE_COMMONS = re.compile(r"creative.?commons|\bcc[ -]?(by|0)\b|public.?domain", re.I)

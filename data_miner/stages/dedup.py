@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_miner.config.schema import ProjectConfig
-from data_miner.errors import LaterError
+from data_miner.errors import NotNowError
 from data_miner.ledger import frames, order, verdicts
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.jobs import Job
@@ -87,7 +87,7 @@ class _Runner:
         index = self._indexes.pop(project_id, None)
         with self._node.ledger.transaction() as cursor:
             if not order.is_next(cursor, project_id, segment_id):
-                raise LaterError("out_of_turn", "a segment before this one is undecided")
+                raise NotNowError("a segment before this one is undecided")
             own = frames.params(cursor, project_id, "dedup")
             kept = None
             if index is None or index.key != own.key or not verdicts.is_version(cursor, project_id, index.version):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from data_miner.config.schema import ProjectConfig
-from data_miner.errors import LaterError, NeverError
+from data_miner.errors import NeverError, NotNowError
 from data_miner.ledger import frames
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.jobs import Job
@@ -71,9 +71,9 @@ class _Runner:
             segment = frames.segment(cursor, int(job.segment_id or 0))
             params = frames.extract_params(cursor, segment.id, segment.key)
         if params is None:
-            raise LaterError("superseded", "no project asks for this extract key now")
+            raise NotNowError("no project asks for this extract key now")
         if segment.path is None:
-            raise LaterError("collected", "the video was collected and is fetched again")
+            raise NotNowError("the video was collected and is fetched again")
         return _Work(segment, params)
 
     def process(self, job: Job, work: _Work, beat: Beat) -> Outcome:

@@ -37,8 +37,8 @@ class Backend(Protocol):
 class Store:
     """Artifacts below an absolute path, `file://` or any fsspec URL such as `s3://bucket/folder`.
 
-    Holds nothing open, so it is pickled to workers as it is. A key is a relative path of plain names; what was
-    committed under it is never written again, which allows caching. Readers of a missing key get
+    Holds nothing open, so it is pickled to workers as it is. A key is a relative path of plain names; what
+    was committed under it is never written again, which allows caching. Readers of a missing key get
     FileNotFoundError; a store that does not answer is UnreachableError, a full disk LaterError("disk_full").
     """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from data_miner.errors import LaterError, UnreachableError
 
 _PART = ".part"
-_ATTEMPTS = 10
+_ATTEMPTS = 100  # of microseconds each; four threads that churn one folder needed up to 3
 
 
 class FolderBackend:
@@ -135,7 +135,7 @@ class FolderBackend:
                 act()
                 return
             except FileNotFoundError:
-                if folder.is_dir() or attempt == _ATTEMPTS - 1:
+                if attempt == _ATTEMPTS - 1:
                     raise
 
     def _make_folder(self, folder: Path) -> None:

@@ -55,8 +55,8 @@ def write_video(
 ) -> Path:
     """Write one frame per pts (in `time_base`), frame i showing pattern(i) or pictures[i].
 
-    `matrix` (a, b, c, d) goes into the display matrix (ISO/IEC 14496-12, 6.2.2): players show the stored point
-    (x, y) at (ax + cy, bx + dy), y downwards. The stored pictures stay as they are.
+    `matrix` (a, b, c, d) goes into the display matrix (ISO/IEC 14496-12, 6.2.2): players show the stored
+    point (x, y) at (ax + cy, bx + dy), y downwards. The stored pictures stay as they are.
     """
     with av.open(str(path), "w", format=container, options=options or {}) as output:
         stream = output.add_stream(codec, rate=30)

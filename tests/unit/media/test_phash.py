@@ -22,7 +22,7 @@ def reference(plane: np.ndarray) -> int:
 @pytest.mark.parametrize("seed", range(20))
 def test_bits_of_noise_are_imagehashs(seed: int) -> None:
     noise = np.random.default_rng(seed)
-    plane = luma_plane(noise.integers(0, 256, noise.integers(1, 900, 2).tolist() + [3], dtype=np.uint8))
+    plane = luma_plane(noise.integers(0, 256, [*noise.integers(1, 900, 2).tolist(), 3], dtype=np.uint8))
     assert phash(plane) == reference(plane)
 
 

@@ -149,8 +149,8 @@ def test_max_frames_is_spread_over_the_video(tmp_path: Path) -> None:
     assert [reader.dropped_max_frames for reader in readers] == [2, 2]
 
 
-# Where a point of the stored picture is shown (a, b, c, d of the display matrix), and what to store so that the
-# shown picture is upright: written out by hand from the standard, not taken from the code under test.
+# Where a point of the stored picture is shown (a, b, c, d of the display matrix), and what to store so that
+# the shown picture is upright: written out by hand from the standard, not taken from the code under test.
 MATRICES: dict[str, tuple[tuple[int, int, int, int], Any]] = {
     "clockwise": ((0, 1, -1, 0), lambda upright: np.rot90(upright, 1)),
     "counter-clockwise": ((0, -1, 1, 0), lambda upright: np.rot90(upright, -1)),

@@ -1,6 +1,7 @@
 """Targets, their owners and shares, against the rule written out naively."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -53,7 +54,7 @@ def test_segments_cover_the_whole_video_without_overlap(
     cuts = cut_segments(first_ms, duration_ms, Sampling("interval"), segment_ms)
     assert cuts[0].start_ms == first_ms
     assert cuts[-1].end_ms == first_ms + duration_ms
-    assert all(left.end_ms == right.start_ms for left, right in zip(cuts, cuts[1:], strict=False))
+    assert all(left.end_ms == right.start_ms for left, right in pairwise(cuts))
 
 
 @given(st.integers(1, 200_000), st.integers(0, 150), st.sampled_from(["interval", "keyframe"]))

@@ -14,7 +14,11 @@ from data_miner.sources.faults import classify, detail_of, is_blocked, is_bot_pa
     ("message", "kind", "reason"),
     [
         ("Video unavailable. This video has been removed by the uploader", Skipped, "gone"),
-        ("Video unavailable. This video is no longer available because the account was terminated", Skipped, "gone"),
+        (
+            "Video unavailable. This video is no longer available because the account was terminated",
+            Skipped,
+            "gone",
+        ),
         ("Video unavailable", Skipped, "gone"),
         ("HTTP Error 404: Not Found", Skipped, "gone"),
         ("HTTP Error 410: Gone", Skipped, "gone"),
@@ -36,7 +40,11 @@ from data_miner.sources.faults import classify, detail_of, is_blocked, is_bot_pa
         ("Got HTTP Error 403 caused by Cloudflare anti-bot challenge", SiteError, "bot_check"),
         ("YouTube is requiring a captcha challenge before playback", SiteError, "bot_check"),
         ("HTTP Error 429: Too Many Requests", SiteError, "rate_limited"),
-        ("Requested content is not available, rate-limit reached or login required", SiteError, "rate_limited"),
+        (
+            "Requested content is not available, rate-limit reached or login required",
+            SiteError,
+            "rate_limited",
+        ),
         (
             "Video unavailable. This content isn't available, try again later. The current session has been"
             " rate-limited by YouTube for up to an hour.",

@@ -94,7 +94,8 @@ def test_a_record_is_spelled_as_ytdlp_spells_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "good", ["duration >? 20 & duration <? 3600 & !is_live", "title~='a\\&b'", "view_count >=? 1k", "uploader"]
+    "good",
+    ["duration >? 20 & duration <? 3600 & !is_live", "title~='a\\&b'", "view_count >=? 1k", "uploader"],
 )
 def test_good_filters_pass(good: str) -> None:
     check_match_filter(good)

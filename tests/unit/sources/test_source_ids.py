@@ -66,7 +66,9 @@ def test_youtube_ids_stay_as_they_are() -> None:
     )
 
 
-@pytest.mark.parametrize("native", ["../../etc/passwd", "a\nb", "x" * 500, "🚪" * 20, "a/b", ".", "..", "a b"])
+@pytest.mark.parametrize(
+    "native", ["../../etc/passwd", "a\nb", "x" * 500, "🚪" * 20, "a/b", ".", "..", "a b"]
+)
 def test_hostile_ids_become_one_safe_part(native: str) -> None:
     name = video_id("Evil", native, "https://evil.example/")
     extractor, _, rest = name.partition(":")

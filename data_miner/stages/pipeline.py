@@ -1,0 +1,47 @@
+"""A pipeline: which stages run, in order, and what each of them needs under a project's configuration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_miner.config.schema import ProjectConfig
+from data_miner.stages.base import Share, Stage, StagePlan
+from data_miner.stages.dedup import Dedup
+from data_miner.stages.detect import Detect
+from data_miner.stages.download import Download
+from data_miner.stages.expand import Expand
+from data_miner.stages.extract import Extract
+from data_miner.stages.filter import Filter
+
+STAGES: dict[str, type[Stage]] = {
+    stage.name: stage for stage in (Expand, Download, Extract, Filter, Dedup, Detect)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A named choice of stages, with Ray shares where they differ from the stages' own."""
+
+    name: str
+    stages: tuple[str, ...]
+    shares: Mapping[str, Share] = field(default_factory=dict)
+
+    def share(self, stage: str) -> Share:
+        """What one actor of a stage asks Ray for."""
+        return self.shares.get(stage, STAGES[stage].share)
+
+
+def plan_project(config: ProjectConfig, pipeline: Pipeline, models: Sequence[Path]) -> dict[str, Any]:
+    """Say how this configuration has every stage run, as stored in `project.plan`. Raises ModelError.
+
+    All stages are planned, also those that this pipeline leaves to another run: keys must not depend on it.
+    """
+    plans: dict[str, StagePlan] = {}
+    for name, stage in STAGES.items():
+        if name != "detect" or config.detect.model:
+            plans[name] = stage.plan(config, plans, models)
+    return {
+        **{name: plan.stored() for name, plan in plans.items()},
+        "stages": [name for name in pipeline.stages if name in plans],
+    }
