@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,22 +55,55 @@ def claim(
     stage: str,
     runtime_key: str,
     worker_id: uuid.UUID,
-    limit: int = 1,
+    is_idle: bool = True,
     lease_s: float = LEASE_S,
-) -> list[Job]:
-    """Claim up to `limit` jobs, first in data order first; a job that killed a worker comes last and alone."""
-    common = {"stage": stage, "runtime_key": runtime_key, "worker_id": worker_id, "lease_s": lease_s}
-    attempts = [
-        ("claim", {"limit": limit, "least_deaths": 0, "most_deaths": 0}),
-        ("claim_at_site", {}),
-        ("claim", {"limit": 1, "least_deaths": 1, "most_deaths": MOST_DEATHS}),
-    ]
+) -> Job | None:
+    """Claim the first job in data order; one that killed a worker comes last, and only when `is_idle`."""
+    common = {"stage": stage, "runtime_key": runtime_key, "worker_id": worker_id, "lease_s": lease_s, "limit": 1}
+    attempts = [("claim", {"least_deaths": 0, "most_deaths": 0}), ("claim_at_site", {})]
+    if is_idle:
+        attempts.append(("claim", {"least_deaths": 1, "most_deaths": MOST_DEATHS}))
     for name, own in attempts:
-        rows = cursor.execute(sql("jobs", name), {**common, **own}).fetchall()
-        if rows:
-            rows.sort(key=lambda r: (r.moved, r.ordinal, r.rank, r.start_ms, r.id))
-            return [_job(row) for row in rows]
-    return []
+        row = cursor.execute(sql("jobs", name), {**common, **own}).fetchone()
+        if row is not None:
+            return Job(**{name: getattr(row, name) for name in Job.__slots__})
+    return None
+
+
+def register_worker(cursor: Cursor, worker_id: uuid.UUID, pool: str, process: Mapping[str, Any]) -> None:
+    """Make a worker process known; its id is new with every start."""
+    cursor.execute(sql("jobs", "register_worker"), {"id": worker_id, "pool": pool, **process})
+
+
+def worker_left(cursor: Cursor, worker_id: uuid.UUID) -> None:
+    """A worker ended by itself."""
+    cursor.execute(sql("jobs", "worker_left"), {"id": worker_id})
+
+
+def living_workers(cursor: Cursor, host: str) -> list[Any]:
+    """Workers of a machine that have not left: id, pid, pid_started."""
+    return cursor.execute(sql("jobs", "living_workers"), {"host": host}).fetchall()
+
+
+def release_workers(cursor: Cursor, worker_ids: Sequence[uuid.UUID], *, by_own_work: bool) -> int:
+    """Take back what proven dead workers held; returns how many jobs. A death by its own work counts."""
+    rows = cursor.execute(
+        sql("jobs", "release_worker"),
+        {"worker_ids": list(worker_ids), "deaths": int(by_own_work), "most_deaths": MOST_DEATHS},
+    ).fetchall()
+    order.hold(cursor, *[row.id for row in rows if row.state == "dead"])
+    return len(rows)
+
+
+def sweep(cursor: Cursor, lease_s: float = LEASE_S) -> int:
+    """Take back expired and hung leases, wake what slept long enough; returns how many came back."""
+    expired = cursor.execute(sql("jobs", "sweep_expired"), {"lease_s": lease_s, "hung_s": HUNG_S}).rowcount
+    return expired + cursor.execute(sql("jobs", "wake")).rowcount
+
+
+def backlog(cursor: Cursor) -> list[Any]:
+    """Waiting and running jobs by stage and runtime key."""
+    return cursor.execute(sql("jobs", "backlog")).fetchall()
 
 
 def heartbeat(cursor: Cursor, held: Sequence[tuple[Job, int, bool]], lease_s: float = LEASE_S) -> set[int]:
@@ -179,7 +212,3 @@ def _own(cursor: Cursor, name: str, job: Job, **parameters: Any) -> None:
 
 def _lease(job: Job) -> dict[str, Any]:
     return {"id": job.id, "attempt": job.attempt, "lease": job.lease}
-
-
-def _job(row: Any) -> Job:
-    return Job(**{name: getattr(row, name) for name in Job.__slots__})

@@ -20,8 +20,10 @@ def derive(cursor: Cursor, project_id: int, video_id: str | None = None) -> int:
     return made
 
 
-def derive_for_video(cursor: Cursor, video_id: str) -> int:
-    """Derive for every project that has the video."""
+def derive_after(cursor: Cursor, project_id: int | None, video_id: str | None) -> int:
+    """Derive what the end of a job makes possible: in its project, or in every project that has its video."""
+    if project_id is not None or video_id is None:
+        return derive(cursor, project_id, video_id) if project_id is not None else 0
     rows = cursor.execute(sql("successors", "projects_of_video"), {"video_id": video_id}).fetchall()
     return sum(derive(cursor, row.project_id, video_id) for row in rows)
 
@@ -50,6 +52,7 @@ def _derive_frames(cursor: Cursor, plan: dict[str, Any], scope: dict[str, Any]) 
     stages = plan["stages"]
     if "filter" not in stages:
         return 0
+    cursor.execute(sql("successors", "take_turn"), scope)
     made = _insert(cursor, "filter", {**scope, **_keys(plan["filter"])})
     frontier = cursor.execute(sql("order", "frontier"), scope).fetchone()
     place = {

@@ -124,6 +124,7 @@ def admit(
     or something before this segment is undecided. Returns the new version.
     """
     named = {"project_id": project_id, "segment_id": segment_id, "version": version}
+    cursor.execute(sql("verdicts", "share_project"), named)  # before admission's row, as everywhere
     turn = cursor.execute(sql("verdicts", "take_dedup_turn"), named).fetchone()
     if turn is None or not order.is_next(cursor, project_id, segment_id):
         raise StaleIndexError(f"project {project_id} was decided by another since version {version}")

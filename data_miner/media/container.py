@@ -88,7 +88,7 @@ def is_cut_off(path: Path) -> bool:
 
 
 def _boxes_are_whole(file: BinaryIO, size_bytes: int) -> bool:
-    """Whether the top-level boxes of an ISO base media file (ISO/IEC 14496-12) end within it, its media among them."""
+    """Whether an ISO base media file (ISO/IEC 14496-12) holds media and its last box ends within it."""
     end, has_media = 0, False
     while end + 8 <= size_bytes:
         file.seek(end)

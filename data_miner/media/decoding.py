@@ -36,7 +36,10 @@ class Decoder:
         yield from _ascending((self._time_s(frame), frame) for frame in self._decoded())
 
     def frames_from_key(self) -> Iterator[tuple[Fraction, Any]]:
-        """`frames` from the first key frame on: after a seek, pictures before it may lack their references."""
+        """`frames` from the first key frame on: after a seek, those before it may lack their references.
+
+        It is the decoder's word that counts: containers without a key frame table call every frame a key.
+        """
         begun = False
         for pts_s, frame in self.frames():
             begun = begun or bool(frame.key_frame)
@@ -58,13 +61,13 @@ class Decoder:
         yield from _ascending((self._time_s(packet), packet) for packet in keys)
 
     def decode_alone(self, packet: Any) -> Any | None:
-        """Decode one key packet by itself; None when it gives no picture."""
+        """Decode one key packet by itself; None when it gives no picture or is no true key."""
         frames: list[Any] = []
         for piece in (packet, None):
             with suppress(av.FFmpegError):
                 frames += self._stream.codec_context.decode(piece)
         self._stream.codec_context.flush_buffers()
-        return frames[0] if frames else None
+        return frames[0] if frames and frames[0].key_frame else None
 
     def packet_times(self) -> Iterator[tuple[Fraction, Fraction]]:
         """(time, duration) in seconds of every packet from here on; a duration may be zero."""
@@ -96,7 +99,7 @@ class Decoder:
             yield from codec.decode(None)
 
     def _packets(self) -> Iterator[Any]:
-        """Packets of the stream. An unreadable place is skipped; many in a row, or one at the end, is a break."""
+        """Packets of the stream. An unreadable place is skipped; many in a row, or one at the end: broken."""
         errors = 0
         while True:
             try:
@@ -113,8 +116,16 @@ class Decoder:
 
 
 def _ascending(timed: Iterable[tuple[Fraction | None, Any]]) -> Iterator[tuple[Fraction, Any]]:
-    last_ms = -1
+    """Items whose milliseconds ascend. One that lies behind its successor is left out, not all that follow it."""
+    last_ms, held = -1, None
     for pts_s, item in timed:
-        if pts_s is not None and pts_s >= 0 and round(pts_s * 1000) > last_ms:
-            last_ms = round(pts_s * 1000)
-            yield pts_s, item
+        if pts_s is None or pts_s < 0 or round(pts_s * 1000) <= last_ms:
+            continue
+        if held is not None and round(held[0] * 1000) == round(pts_s * 1000):
+            continue
+        if held is not None and held[0] < pts_s:
+            last_ms = round(held[0] * 1000)
+            yield held
+        held = pts_s, item
+    if held is not None:
+        yield held

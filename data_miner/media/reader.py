@@ -35,7 +35,7 @@ class Picture:
 
 
 class SegmentReader:
-    """Iterate over the pictures of a segment, times ascending; then `truncated` and `dropped_max_frames` hold.
+    """Iterate over the pictures of a segment by time; after that `truncated` and `dropped_max_frames` hold.
 
     Raises NeverError("unreadable") when not one picture of the whole file can be decoded.
     """
@@ -150,5 +150,5 @@ class SegmentReader:
         shape = shape_of(frame, stream, self._max_side)
         width, height = shape.coded
         scaled = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=_SCALING, threads=1)
-        rgb: NDArray[np.uint8] = scaled.to_ndarray()
+        rgb = np.asarray(scaled.to_ndarray(), np.uint8)
         return Picture(round(pts_s * 1000), shape.orientation.apply(rgb))

@@ -16,24 +16,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 from urllib.parse import quote, unquote, urlsplit
 
+from data_miner.sample.faults import FAULTS, Fault
 from data_miner.sample.pages import Listed, page_at
 
-FAULTS = ("429", "403", "404", "500", "bot_page", "slow", "truncated", "endless", "redirect")
-PRIVATE_URL = "http://169.254.169.254/latest/meta-data/"  # where clouds keep their secrets
 _CHUNK_BYTES = 16 * 1024
 _BOT_PAGE = "<html><title>One moment</title><p>Sign in to confirm you’re not a bot.</p></html>"
-
-
-@dataclass(slots=True)
-class Fault:
-    """What goes wrong for paths that match `pattern` (as a shell would), `left` more times (None: always)."""
-
-    kind: str  # one of FAULTS
-    pattern: str = "*"
-    left: int | None = None
-    delay_s: float = 0.2  # slow: before each 16 KB
-    keep_bytes: int | None = None  # truncated: bytes sent of those announced; None = half
-    target: str = PRIVATE_URL  # redirect
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from data_miner.sample.render import DOOR
 
 IMGSZ = 320
 SHARES = {"glass_door": 0.6, "wooden_door": 0.16, "window": 0.14, "corridor": 0.06, "title": 0.04}
-TRAIN_PICTURES, CHECK_PICTURES, EPOCHS = 900, 60, 30
+TRAIN_PICTURES, CHECK_PICTURES, HELD_OUT_PICTURES, EPOCHS = 900, 60, 300, 30
 
 
 def train_detector(target: Path, epochs: int = EPOCHS, count: int = TRAIN_PICTURES) -> None:
@@ -138,7 +138,7 @@ def measure_detector(
 ) -> dict[str, float]:
     """Precision and recall at IoU .5 from `conf` up; a box on a door hardly in view counts as wrong."""
     hits = found = true = 0
-    for one in held_out if held_out is not None else pictures(HELD_OUT_SEED, 300, SHARES):
+    for one in held_out if held_out is not None else pictures(HELD_OUT_SEED, HELD_OUT_PICTURES, SHARES):
         boxes = detector.detect([one.bgr[:, :, ::-1]])[0]
         sure = [box.xyxy for box in boxes if box.score >= conf]
         wanted = one.seen.boxes.get(DOOR, [])

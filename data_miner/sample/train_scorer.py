@@ -31,6 +31,8 @@ def train_scorer(target: Path, epochs: int = EPOCHS, count: int = TRAIN_PICTURES
     model = _fresh_model(len(words))
     _fit(model, words, images, subjects, epochs)
     model.half().save_pretrained(target)
+    for file in target.iterdir():
+        file.chmod(0o644)
     _processor_config(target)
 
 
@@ -77,8 +79,8 @@ def _fresh_model(words: int) -> Any:
         "max_position_embeddings": SIGLIP_TEXT_TOKENS,
         "projection_size": 128,
         "pad_token_id": 0,
-        "bos_token_id": None,
-        "eos_token_id": None,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
     }
     vision = {
         "hidden_size": 128,

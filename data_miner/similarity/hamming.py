@@ -57,7 +57,7 @@ class HammingIndex:
         self._retable()
 
     def admit(self, hashes: Hashes) -> NDArray[np.int64]:
-        """Admit hashes in order: -1 where one is kept, else the index (in kept order) of the nearest kept one.
+        """Admit hashes in order: -1 where one is kept, else the index (in kept order) of the nearest kept.
 
         A hash is kept when no kept hash, this call's earlier ones included, is within the radius. Of equally
         near ones the earliest kept is named.

@@ -23,7 +23,7 @@ _WORDS: tuple[tuple[str, type[Outcome], str], ...] = (
     (r"rate.?limit|too many requests|quota exceeded", SiteError, "rate_limited"),
     (
         r"requested format is not available|no video formats|only images are available|\bnsig|signature"
-        r"|not available on this app|unable to extract|failed to (extract|parse)|did not match|player response",
+        r"|not available on this app|unable to extract|failed to (extract|parse)|player response",
         SuspectError,
         "extractor_broken",
     ),
@@ -48,7 +48,7 @@ _WORDS: tuple[tuple[str, type[Outcome], str], ...] = (
         "private",
     ),
     (
-        r"temporar(y|ily)|check back later|try again later",
+        r"temporar(y|ily)|check back later|try again later|fragment \d+ not found",
         LaterError,
         "network",
     ),
@@ -60,7 +60,7 @@ _WORDS: tuple[tuple[str, type[Outcome], str], ...] = (
     ),
     (
         r"timed out|name resolution|name or service|connection (refused|reset|aborted|broken)|unreachable"
-        r"|bytes read|more expected|expected \d+ bytes|remote end closed|fragment .*not found",
+        r"|bytes read|more expected|expected \d+ bytes|remote end closed",
         LaterError,
         "network",
     ),

@@ -72,6 +72,7 @@ class Download:
         """Fetch what is missing and return the file's path; `progress` gets the bytes here so far."""
         client.traffic.before_media = self._add_condition
         client.traffic.on_media = self._check_answer
+        self._write_note(self._note)  # before the first byte: parts without a note are thrown away
         client.ydl.add_progress_hook(lambda status: self._check_progress(status, progress))
         result = client.ydl.dl(str(self.path), self._info)
         if client.guard.expired:  # without an announced length a cut looks like an end

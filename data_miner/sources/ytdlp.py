@@ -91,22 +91,22 @@ def download(
     """
     page = metadata(video, options) if isinstance(video, str) else video
     with locked(folder):
-        job = Download(_choose_format(page, max_height, options), folder, max_bytes)
+        job = Download(choose_format(page, max_height, options), folder, max_bytes)
         if job.is_here:
             return job.path
         before_media()
         with (
+            _room_made_by(job),
             open_client(options, page.info.site or "", max_seconds) as client,
             _reasons(client, is_media=True),
-            _room_made_by(job),
         ):
             for cookie in page.cookies:
                 client.ydl.cookiejar.set_cookie(cookie)
             return job.run(client, progress)
 
 
-def _choose_format(page: Page, max_height: int, options: Options) -> dict[str, Any]:
-    """Let yt-dlp pick again from the formats of the page, which asks nobody."""
+def choose_format(page: Page, max_height: int, options: Options) -> dict[str, Any]:
+    """Let yt-dlp pick from the formats of a page that was read before; asks nobody."""
     lower = f"[height<=?{max_height}]"
     selector = f"bestvideo{lower}[ext=mp4]/bestvideo{lower}/best{lower}/bestvideo*{lower}/{_ANY_FORMAT}"
     # Standard range and 30 fps lose nothing at a few frames a second; h264 decodes on every machine and card.
@@ -143,8 +143,9 @@ def _reason_of(client: Client, error: Exception, is_media: bool) -> Outcome:
     if client.guard.expired:
         cut = f"still not done after {client.guard.seconds:.0f} s"
         return NeverError("too_large", cut) if is_media else LaterError("network", cut)
-    if client.guard.refused and outcome.reason in ("network", "extractor_broken"):
-        return NeverError("refused", client.guard.refused)
+    refused = client.guard.refused
+    if refused and (refused in str(error) or outcome.reason in ("network", "extractor_broken")):
+        return NeverError("refused", refused)
     if outcome.reason in ("unreadable", "extractor_broken", "rate_limited", "network"):
         return _bot_check_behind(client, error) or outcome
     return outcome

@@ -12,7 +12,7 @@ from pathlib import Path
 from data_miner.errors import LaterError, UnreachableError
 
 _PART = ".part"
-_ATTEMPTS = 100  # of microseconds each; four threads that churn one folder needed up to 3
+_ATTEMPTS = 100  # of microseconds each; four threads that churn one folder needed up to 4
 
 
 class FolderBackend:

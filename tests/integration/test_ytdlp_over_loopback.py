@@ -253,6 +253,59 @@ def test_two_processes_never_write_one_folder(
     fetch_film(site.watch_url("lobby"), job, options)
 
 
+@pytest.fixture
+def stream(site: SampleSite) -> Path:
+    """A film in four pieces behind an HLS playlist, as many sites serve it."""
+    folder = site.folder / "hls"
+    folder.mkdir()
+    pieces = [make_film(folder, f"piece{i}", 40_000).path.rename(folder / f"{i}.ts") for i in range(4)]
+    lines = "".join(f"#EXTINF:3.0,\n{piece.name}\n" for piece in pieces)
+    head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:3\n#EXT-X-PLAYLIST-TYPE:VOD\n"
+    (folder / "film.m3u8").write_text(f"{head}{lines}#EXT-X-ENDLIST\n")
+    return folder
+
+
+def test_a_film_in_pieces_is_put_together_without_ffmpeg(
+    site: SampleSite, stream: Path, options: Options, job: Path
+) -> None:
+    page = metadata(f"{site.url}/files/hls/film.m3u8", options)
+    assert page.info.duration_s == 12.0
+    path = download(page, job, max_height=720, max_bytes=10**7, max_seconds=20, options=options)
+    assert path.read_bytes() == b"".join((stream / f"{i}.ts").read_bytes() for i in range(4))
+
+
+def test_a_missing_piece_makes_no_film_and_what_came_is_kept(
+    site: SampleSite, stream: Path, options: Options, job: Path
+) -> None:
+    site.break_("500", "*/2.ts")
+    with pytest.raises(LaterError, match="network"):
+        fetch_film(f"{site.url}/files/hls/film.m3u8", job, options)
+    site.mend()
+    site.requests.clear()
+    path = fetch_film(f"{site.url}/files/hls/film.m3u8", job, options)
+    assert path.stat().st_size == 160_000
+    assert (site.count("*/0.ts"), site.count("*/1.ts"), site.count("*/2.ts")) == (0, 0, 1)
+
+
+def test_a_film_in_pieces_is_cut_at_the_byte_cap(
+    site: SampleSite, stream: Path, options: Options, job: Path
+) -> None:
+    with pytest.raises(NeverError, match="too_large"):
+        fetch_film(f"{site.url}/files/hls/film.m3u8", job, options, max_bytes=100_000)
+
+
+def test_sound_without_a_picture_is_unreadable(site: SampleSite, options: Options, job: Path) -> None:
+    page = json.dumps({
+        "@context": "https://schema.org", "@type": "AudioObject", "name": "a song",
+        "contentUrl": f"{site.url}/files/song.mp4", "encodingFormat": "audio/mp4",
+    })  # fmt: skip
+    (site.folder / "song.html").write_text(f'<html><script type="application/ld+json">{page}</script></html>')
+    make_film(site.folder, "song")
+    with pytest.raises(NeverError, match="sound only"):
+        fetch_film(f"{site.url}/files/song.html", job, options)
+    assert not site.count("*.mp4")
+
+
 # refusals
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -24,6 +25,6 @@ def make_film(folder: Path, name: str, size_bytes: int = 300_000, **facts: objec
     """Write a file that begins like an MP4 and goes on with noise of its own."""
     path = folder / f"{name}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(abs(hash(name)) % 2**32).bytes(size_bytes)
+    noise = np.random.default_rng(crc32(name.encode())).bytes(size_bytes)
     path.write_bytes((b"\0\0\0\x20ftypisom" + noise)[:size_bytes])
     return Film(name=Path(name).name, path=path, **facts)  # type: ignore[arg-type]

@@ -135,7 +135,7 @@ UPDATE job SET not_before = NULL WHERE state = 'waiting' AND not_before <= now()
 
 -- name: register_worker
 INSERT INTO worker (id, pool, host, pid, pid_started)
-VALUES (%(id)s, %(pool)s, %(host)s, %(pid)s, %(pid_started)s)
+VALUES (%(id)s, %(pool)s, %(host)s, %(pid)s, %(pid_started)s) ON CONFLICT DO NOTHING
 
 -- name: living_workers
 SELECT id, pid, pid_started FROM worker WHERE host = %(host)s AND gone_at IS NULL

@@ -86,4 +86,4 @@ WITH place AS (
     UPDATE project_frame pf SET is_kept = NULL, representative_segment_id = NULL, representative_pts_ms = NULL
     FROM again WHERE pf.project_id = %(project_id)s AND pf.segment_id = again.segment_id AND pf.is_kept IS NOT NULL
 )
-UPDATE project SET dedup_version = dedup_version + 1 WHERE id = %(project_id)s
+UPDATE admission SET dedup_version = dedup_version + 1 WHERE project_id = %(project_id)s

@@ -9,8 +9,11 @@ SELECT FROM video WHERE id IN (SELECT video_id FROM project_video WHERE project_
 ORDER BY id FOR NO KEY UPDATE
 
 -- name: insert
-INSERT INTO project (name, config, config_hash, plan, video_limit)
-VALUES (%(name)s, %(config)s, %(config_hash)s, %(plan)s, %(video_limit)s) RETURNING id
+WITH made AS (
+    INSERT INTO project (name, config, config_hash, plan, video_limit)
+    VALUES (%(name)s, %(config)s, %(config_hash)s, %(plan)s, %(video_limit)s) RETURNING id
+)
+INSERT INTO admission (project_id) SELECT id FROM made RETURNING project_id AS id
 
 -- name: update
 UPDATE project SET config = %(config)s, config_hash = %(config_hash)s, plan = %(plan)s, video_limit = %(video_limit)s

@@ -5,6 +5,10 @@
 -- name: plan
 SELECT id, name, plan, video_limit, is_paused FROM project WHERE id = %(project_id)s FOR SHARE
 
+-- name: take_turn
+-- One deriver a project at a time: two that insert each other's successors would deadlock.
+SELECT FROM admission WHERE project_id = %(project_id)s FOR UPDATE
+
 -- name: projects_of_video
 SELECT project_id FROM project_video WHERE video_id = %(video_id)s ORDER BY project_id
 
@@ -106,6 +110,8 @@ SELECT 'extract', s.id, ps.video_id, s.key, ps.moved, ps.ordinal, ps.rank, ps.st
 FROM project_segment ps JOIN segment s ON s.id = ps.segment_id JOIN fetch f ON f.id = s.fetch_id
 WHERE ps.project_id = %(project_id)s AND (%(video_id)s::text IS NULL OR ps.video_id = %(video_id)s)
   AND s.shard IS NULL AND f.path IS NOT NULL
+  AND NOT EXISTS (SELECT FROM job j WHERE j.segment_id = ps.segment_id AND j.stage = 'extract' AND true
+                  AND NOT (j.state IN ('done', 'superseded')))
 ON CONFLICT (stage, source_id, fetch_id, segment_id, project_id) DO UPDATE
     SET state = 'waiting', failures = 0, changed_at = now() WHERE job.state IN ('done', 'superseded')
 RETURNING id, state
@@ -116,6 +122,8 @@ SELECT 'filter', ps.segment_id, ps.project_id, ps.video_id, %(key)s, %(runtime_k
 FROM project_segment ps JOIN segment s ON s.id = ps.segment_id
 WHERE ps.project_id = %(project_id)s AND (%(video_id)s::text IS NULL OR ps.video_id = %(video_id)s)
   AND s.shard IS NOT NULL AND ps.filtered IS DISTINCT FROM %(key)s
+  AND NOT EXISTS (SELECT FROM job j WHERE j.segment_id = ps.segment_id AND j.stage = 'filter' AND j.project_id = ps.project_id
+                  AND NOT (j.state IN ('done', 'superseded') OR j.state IN ('waiting', 'dead') AND (j.key, j.runtime_key) <> (%(key)s, %(runtime_key)s)))
 ON CONFLICT (stage, source_id, fetch_id, segment_id, project_id) DO UPDATE
     SET state = CASE WHEN job.state = 'running' THEN 'running' ELSE 'waiting' END,
         key = excluded.key, runtime_key = excluded.runtime_key, failures = 0, not_before = NULL, changed_at = now()
@@ -131,6 +139,8 @@ FROM project_segment ps
 WHERE ps.project_id = %(project_id)s AND NOT ps.is_decided AND NOT ps.is_held AND ps.filtered = %(filter_key)s
   AND (%(frontier)s::boolean IS FALSE OR (ps.moved, ps.ordinal, ps.rank, ps.video_id, ps.start_ms)
        < (%(moved)s::bigint, %(ordinal)s::int, %(rank)s::int, %(at_video)s::text, %(start_ms)s::bigint))
+  AND NOT EXISTS (SELECT FROM job j WHERE j.segment_id = ps.segment_id AND j.stage = 'dedup' AND j.project_id = ps.project_id
+                  AND NOT (j.state IN ('done', 'superseded')))
 ON CONFLICT (stage, source_id, fetch_id, segment_id, project_id) DO UPDATE
     SET state = 'waiting', key = excluded.key, failures = 0, not_before = NULL,
         moved = excluded.moved, ordinal = excluded.ordinal, rank = excluded.rank, changed_at = now()
@@ -149,6 +159,8 @@ WHERE ps.project_id = %(project_id)s AND (%(video_id)s::text IS NULL OR ps.video
   AND EXISTS (SELECT FROM project_frame pf WHERE pf.project_id = ps.project_id AND pf.segment_id = ps.segment_id AND pf.is_kept
               AND NOT EXISTS (SELECT FROM detection_run r WHERE r.segment_id = pf.segment_id AND r.pts_ms = pf.pts_ms
                               AND r.detector = %(key)s))
+  AND NOT EXISTS (SELECT FROM job j WHERE j.segment_id = ps.segment_id AND j.stage = 'detect' AND j.project_id = ps.project_id
+                  AND NOT (j.state IN ('done', 'superseded') OR j.state IN ('waiting', 'dead') AND (j.key, j.runtime_key) <> (%(key)s, %(runtime_key)s)))
 ON CONFLICT (stage, source_id, fetch_id, segment_id, project_id) DO UPDATE
     SET state = CASE WHEN job.state = 'running' THEN 'running' ELSE 'waiting' END,
         key = excluded.key, runtime_key = excluded.runtime_key, failures = 0, not_before = NULL, changed_at = now()

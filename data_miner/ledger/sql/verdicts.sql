@@ -1,7 +1,7 @@
 -- Verdicts: derived from stored numbers and the project's present thresholds. A threshold costs these statements.
 
 -- name: share_project
-SELECT id, plan, dedup_version FROM project WHERE id = %(project_id)s FOR SHARE
+SELECT id, plan, dedup_version FROM project JOIN admission ON project_id = id WHERE id = %(project_id)s FOR SHARE OF project
 
 -- name: judge_frames
 -- The rule of the image-text score: P > positive, N < negative, P − N > margin, J < junk, P − J > junk_margin.
@@ -77,8 +77,8 @@ JOIN frame fr ON fr.segment_id = pf.segment_id AND fr.pts_ms = pf.pts_ms
 WHERE pf.project_id = %(project_id)s AND pf.segment_id = %(segment_id)s AND pf.reason IS NULL ORDER BY pf.pts_ms
 
 -- name: take_dedup_turn
-UPDATE project SET dedup_version = dedup_version + 1
-WHERE id = %(project_id)s AND dedup_version = %(version)s RETURNING dedup_version
+UPDATE admission SET dedup_version = dedup_version + 1
+WHERE project_id = %(project_id)s AND dedup_version = %(version)s RETURNING dedup_version
 
 -- name: is_decided
 SELECT FROM project_segment WHERE project_id = %(project_id)s AND segment_id = %(segment_id)s AND is_decided

@@ -249,6 +249,35 @@ def test_damage_in_the_middle_does_not_lose_the_rest(tmp_path: Path) -> None:
     assert intact == [pair for pair in seen(whole) if pair[0] >= 3000]
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_a_file_without_a_table_of_key_frames_is_read_right(codec: str, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", EVEN, codec=codec)
+    whole, keys = seen(read(path, INTERVAL)[0]), seen(read(path, KEYFRAME)[0])
+    data = path.read_bytes()
+    assert b"stss" in data
+    path.write_bytes(data.replace(b"stss", b"free"))
+    assert seen(read(path, INTERVAL, 700)[0]) == whole
+    assert seen(read(path, KEYFRAME, 700)[0]) == keys
+
+
+def test_a_place_that_cannot_be_read_does_not_lose_the_rest(tmp_path: Path) -> None:
+    fragments = {"options": {"movflags": "frag_keyframe+empty_moov"}, "codec_options": {"bf": "0"}}
+    path = write_video(tmp_path / "a.mp4", [200 * i for i in range(100)], **fragments)
+    data = bytearray(path.read_bytes())
+    runs = [at for at in range(len(data)) if data[at : at + 4] == b"trun"]
+    assert len(runs) > 4
+    offset = runs[len(runs) // 2] + 12
+    data[offset : offset + 4] = (2**30).to_bytes(4, "big")  # far beyond the end of the file
+    path.write_bytes(bytes(data))
+    pictures, (reader,) = read(path, Sampling("interval", Fraction(5)))
+    found = seen(pictures)
+    assert 80 < len(found) < 100
+    assert found[0] == (0, 0)
+    assert found[-1] == (19_800, 99)
+    assert all(ms == 200 * index for ms, index in found)
+    assert not reader.truncated
+
+
 def test_a_file_whose_end_is_zeros_is_truncated(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [20 * i for i in range(400)], options={"movflags": "faststart"})
     data = path.read_bytes()

@@ -23,14 +23,8 @@ def site(tmp_path: Path, film: Film) -> Iterator[SampleSite]:
 
 
 def ask(url: str, method: str = "GET", **headers: str) -> requests.Response:
-    answer = requests.request(
-        method,
-        url,
-        headers={k.replace("_", "-"): v for k, v in headers.items()},
-        timeout=5,
-        allow_redirects=False,
-    )
-    return answer
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return requests.request(method, url, headers=named, timeout=5, allow_redirects=False)
 
 
 def test_pages_list_every_video_and_the_one_that_is_gone(site: SampleSite) -> None:

@@ -16,7 +16,7 @@ RADII = [0, 1, 2, 3, 5, 6, 8, 9, 10, 12, 16, 40, 64]
 
 
 def brute(hashes: Sequence[int], radius: int) -> list[int]:
-    """The rule itself: keep a hash unless a kept one is within the radius; else name the nearest, earliest."""
+    """The rule itself: keep unless a kept one is within the radius; else name the nearest, earliest."""
     kept: list[int] = []
     verdicts = []
     for hash_ in hashes:

@@ -44,7 +44,7 @@ def test_a_single_file_needs_no_video_extension(tmp_path: Path) -> None:
 def test_a_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "a.mp4", b"x")
     monkeypatch.chdir(tmp_path)
-    assert expand_folder(Path("."))[0].url == str(tmp_path / "a.mp4")
+    assert expand_folder(Path())[0].url == str(tmp_path / "a.mp4")
 
 
 def test_a_file_name_that_is_no_text_gives_a_storable_title(tmp_path: Path) -> None:

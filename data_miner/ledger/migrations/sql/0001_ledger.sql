@@ -14,10 +14,14 @@ CREATE TABLE project (
     video_limit int,                    -- run --limit: only the first N videos in data order are asked for
     is_paused boolean NOT NULL DEFAULT false,
     moves bigint NOT NULL DEFAULT 0,    -- how often something was moved to the end of the data order
-    dedup_version bigint NOT NULL DEFAULT 0,   -- every admission compares and sets it
     content_hash text,                  -- of the newest dataset version
     version int NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE admission (                -- apart from project, whose row every finish shares
+    project_id int PRIMARY KEY REFERENCES project ON DELETE CASCADE,
+    dedup_version bigint NOT NULL DEFAULT 0    -- every admission compares and sets it
 );
 
 CREATE TABLE project_config (
@@ -372,10 +376,18 @@ WHERE d.score >= (p.plan #>> '{detect,params,conf}')::real
   AND (d.x2 - d.x1) * (d.y2 - d.y1) / (f.width * f.height)
       BETWEEN (p.plan #>> '{detect,params,min_area}')::real AND (p.plan #>> '{detect,params,max_area}')::real;
 
+CREATE VIEW project_job AS              -- a project's share of the work: shared stages count its own videos only
+SELECT j.project_id, j.stage, j.state, j.reason, j.video_id, j.site FROM job j WHERE j.project_id IS NOT NULL
+UNION ALL
+SELECT pv.project_id, j.stage, j.state, j.reason, j.video_id, j.site
+FROM project_video pv JOIN job j ON j.fetch_id = pv.fetch_id WHERE pv.reason IS NULL
+UNION ALL
+SELECT ps.project_id, j.stage, j.state, j.reason, j.video_id, j.site
+FROM project_segment ps JOIN job j ON j.segment_id = ps.segment_id AND j.stage = 'extract';
+
 CREATE VIEW failures AS
-SELECT coalesce(p.name, '-') AS project, j.stage, j.reason, count(*) AS jobs, min(j.changed_at) AS since
-FROM job j LEFT JOIN project p ON p.id = j.project_id
-WHERE j.state = 'dead' GROUP BY 1, 2, 3;
+SELECT p.name AS project, j.stage, j.reason, count(*) AS jobs
+FROM project_job j JOIN project p ON p.id = j.project_id WHERE j.state = 'dead' GROUP BY 1, 2, 3;
 
 CREATE VIEW yield_per_source AS
 SELECT p.name AS project, s.ordinal, s.locator, count(DISTINCT pv.video_id) AS videos,

@@ -1,0 +1,93 @@
+-- What users ask: how far is it, what was thrown away and why, what does it wait for.
+
+-- name: outstanding
+SELECT count(*) FILTER (WHERE state IN ('waiting', 'running'))::int AS outstanding,
+    count(*) FILTER (WHERE state = 'blocked')::int AS blocked,
+    count(*) FILTER (WHERE state = 'dead')::int AS dead
+FROM project_job WHERE project_id = %(project_id)s
+
+-- name: stages
+-- By video: a video counts once a stage, in the state that needs most attention.
+WITH per_video AS (
+    SELECT stage, video_id, CASE
+        WHEN bool_or(state = 'dead') THEN 'dead' WHEN bool_or(state = 'blocked') THEN 'blocked'
+        WHEN bool_or(state = 'running') THEN 'running' WHEN bool_or(state = 'waiting') THEN 'waiting'
+        WHEN bool_or(state = 'done') THEN 'done' END AS state
+    FROM project_job WHERE project_id = %(project_id)s AND stage <> 'expand' GROUP BY 1, 2
+)
+SELECT stage, state, count(*)::int AS n FROM per_video WHERE state IS NOT NULL GROUP BY 1, 2
+
+-- name: failures
+SELECT stage, coalesce(reason, 'error') AS reason, count(*)::int AS n
+FROM project_job WHERE project_id = %(project_id)s AND state = 'dead' GROUP BY 1, 2 ORDER BY 1, 2
+
+-- name: videos
+WITH own AS (SELECT video_id, state FROM project_job WHERE project_id = %(project_id)s AND video_id IS NOT NULL),
+trouble AS (
+    SELECT video_id, bool_or(state = 'dead') AS is_dead, bool_or(state = 'blocked') AS is_blocked,
+        bool_or(state IN ('waiting', 'running')) AS is_open FROM own GROUP BY 1
+)
+SELECT count(*)::int AS found,
+    count(*) FILTER (WHERE pv.reason IS NOT NULL)::int AS skipped,
+    count(*) FILTER (WHERE pv.reason IS NULL AND f.fetched_at IS NOT NULL)::int AS downloaded,
+    count(*) FILTER (WHERE pv.reason IS NULL AND t.is_dead)::int AS dead,
+    count(*) FILTER (WHERE pv.reason IS NULL AND NOT coalesce(t.is_dead, false) AND t.is_blocked)::int AS blocked,
+    count(*) FILTER (WHERE pv.reason IS NULL AND pv.is_cut AND NOT t.is_dead AND NOT t.is_blocked AND NOT t.is_open)::int AS mined
+FROM project_video pv LEFT JOIN fetch f ON f.id = pv.fetch_id LEFT JOIN trouble t ON t.video_id = pv.video_id
+WHERE pv.project_id = %(project_id)s
+
+-- name: skipped
+SELECT reason, count(*)::int AS n FROM project_video WHERE project_id = %(project_id)s AND reason IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
+
+-- name: frames
+SELECT count(f.pts_ms)::int AS extracted,
+    count(*) FILTER (WHERE pf.pts_ms IS NOT NULL AND coalesce(pf.reason, '') <> ALL (ARRAY['too_small', 'too_dark', 'too_bright', 'flat', 'too_blurry']))::int AS good,
+    count(*) FILTER (WHERE pf.pts_ms IS NOT NULL AND pf.reason IS NULL)::int AS passed,
+    count(*) FILTER (WHERE pf.is_kept)::int AS unique_frames
+FROM project_segment ps LEFT JOIN frame f ON f.segment_id = ps.segment_id
+LEFT JOIN project_frame pf ON pf.project_id = ps.project_id AND pf.segment_id = f.segment_id AND pf.pts_ms = f.pts_ms
+WHERE ps.project_id = %(project_id)s
+
+-- name: drops
+SELECT 'extract' AS stage, 'max_frames' AS reason, sum(s.dropped_max_frames)::int AS n
+FROM project_segment ps JOIN segment s ON s.id = ps.segment_id
+WHERE ps.project_id = %(project_id)s HAVING sum(s.dropped_max_frames) > 0
+UNION ALL
+SELECT 'filter', reason, count(*)::int FROM project_frame
+WHERE project_id = %(project_id)s AND reason IS NOT NULL AND reason <> 'unscored' GROUP BY 2
+UNION ALL
+SELECT 'dedup', 'duplicate', count(*)::int FROM project_frame
+WHERE project_id = %(project_id)s AND NOT is_kept AND reason IS NULL HAVING count(*) > 0
+UNION ALL
+SELECT 'detect', 'no_detection', count(*)::int FROM project p
+JOIN project_frame pf ON pf.project_id = p.id AND pf.is_kept AND pf.reason IS NULL
+JOIN detection_run r ON r.segment_id = pf.segment_id AND r.pts_ms = pf.pts_ms AND r.detector = p.plan #>> '{detect,key}'
+WHERE p.id = %(project_id)s AND NOT EXISTS (SELECT FROM project_box b WHERE b.project_id = p.id
+    AND b.segment_id = pf.segment_id AND b.pts_ms = pf.pts_ms) HAVING count(*) > 0
+
+-- name: boxes
+SELECT label, count(*)::int AS n FROM project_box WHERE project_id = %(project_id)s GROUP BY 1 ORDER BY 2 DESC, 1
+
+-- name: frames_with_boxes
+SELECT count(*)::int AS n FROM (SELECT DISTINCT segment_id, pts_ms FROM project_box WHERE project_id = %(project_id)s) AS framed
+
+-- name: sites
+SELECT DISTINCT site.* FROM site WHERE name IN (
+    SELECT v.site FROM project_video pv JOIN video v ON v.id = pv.video_id WHERE pv.project_id = %(project_id)s
+    UNION SELECT s.site FROM source s WHERE s.project_id = %(project_id)s) ORDER BY name
+
+-- name: waits_for
+SELECT site.name, site.state, site.reason, site.detail, site.since, site.next_try, count(*)::int AS jobs
+FROM project_job AS own JOIN site ON site.name = own.site WHERE own.project_id = %(project_id)s AND own.state = 'blocked' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1
+
+-- name: yields
+SELECT locator, videos, images FROM yield_per_source WHERE project = %(name)s AND videos > 0 ORDER BY images::float / videos DESC, ordinal
+
+-- name: open_sources
+SELECT count(*) FILTER (WHERE NOT is_held)::int AS waiting, count(*) FILTER (WHERE is_held)::int AS held
+FROM source WHERE project_id = %(project_id)s AND expanded_at IS NULL
+
+-- name: seconds_each
+-- Mean seconds an item by stage, over the last thousand batches that did something.
+SELECT stage, sum((seconds ->> 'process')::float) / nullif(sum(items), 0) AS seconds FROM (
+    SELECT stage, seconds, items FROM batch_stat WHERE items > 0 ORDER BY id DESC LIMIT 1000) AS recent GROUP BY 1
