@@ -5,6 +5,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -38,6 +39,8 @@ log_min_messages = log                    # starts, stops and crashes; a stateme
 log_timezone = 'UTC'
 timezone = 'UTC'
 """
+# Code point order on every machine; and nobody logs in by initdb's own pg_hba.conf.
+_INITDB = ["-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "-Areject"]
 _HBA = f"local all {ROLE} peer map=miner\n"
 _CREATE = f"CREATE ROLE {ROLE} LOGIN;\nCREATE DATABASE {ROLE} OWNER {ROLE};\n"
 
@@ -67,11 +70,14 @@ class Cluster:
             shutil.rmtree(fresh)  # somebody was killed in here
         fresh.mkdir(mode=0o700)
         self.place.account.own(fresh)
-        # The builtin locale sorts by code point on every machine; no login passes before pg_hba.conf of ours.
-        self._run("initdb", "-D", str(fresh), "-U", "postgres", "-E", "UTF8", "-A", "reject", "--locale=C")
+        # One syncfs instead of 1,000 fsyncs: 1.3 s against 3.4 s on a busy disk. Linux alone has it.
+        sync = ["--sync-method=syncfs"] if sys.platform == "linux" else []
+        self._run("initdb", "-D", str(fresh), "-U", "postgres", *_INITDB, *sync)
         self.run_single(_CREATE, fresh)
         fresh.rename(self.place.cluster)
+        _sync(self.place.base)
         remember(self.place)
+        _sync(self.place.home)
 
     def run_single(self, statements: str, folder: Path | None = None) -> None:
         """Run statements, one a line, as superuser in single-user mode; the server must be down."""
@@ -164,3 +170,12 @@ class Cluster:
             said = (done.stderr + done.stdout).decode(errors="replace").strip().splitlines()
             words = next((s for s in said if "FATAL" in s or "error" in s), said[-1] if said else "no words")
             raise UnreachableError(f"embedded PostgreSQL: {program} failed in {self.place.base}: {words}")
+
+
+def _sync(folder: Path) -> None:
+    """Make renames in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -90,8 +90,9 @@ class EmbeddedPostgres:
     def remove(self) -> None:
         """Stop the server and delete it with all its data, wherever that lies."""
         if self.exists:
-            self.stop()
-            self._unregister()
+            with self._lifecycle(_TIMEOUT_S):
+                self._unregister()
+                self._stop(fast_s=0)  # no checkpoint of what is thrown away
             place = locate(self.folder)
             for folder in (place.socket, place.base, place.home):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -125,17 +126,17 @@ class EmbeddedPostgres:
                 )
             time.sleep(_POLL_S)
 
-    def _stop(self) -> None:
+    def _stop(self, fast_s: float = _FAST_STOP_S) -> None:
         cluster = Cluster(locate(self.folder))
         started = time.monotonic()
         asked: set[signal.Signals] = set()
         while (lock_fd := _try_lock(self.folder / "server.lock")) is None:
             spent_s = time.monotonic() - started
-            how = signal.SIGINT if spent_s < _FAST_STOP_S else signal.SIGQUIT  # fast, then immediate
+            how = signal.SIGINT if spent_s < fast_s else signal.SIGQUIT  # fast, then immediate
             if how not in asked:
                 cluster.signal(how)
                 asked.add(how)
-            if spent_s > 2 * _FAST_STOP_S:
+            if spent_s > fast_s + _FAST_STOP_S:
                 raise UnreachableError(
                     f"embedded PostgreSQL of {self.folder} does not stop; see {cluster.place.log}"
                 )

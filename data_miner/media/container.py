@@ -35,13 +35,12 @@ def opened_video(path: Path, threads: int = 1) -> Iterator[tuple[Any, Any]]:
         raise FileNotFoundError(f"{path} is gone")
     if not path.is_file() or path.stat().st_size == 0:
         raise NeverError("unreadable", "the file is empty" if path.is_file() else "not a regular file")
+    path.open("rb").close()  # a missing permission is told apart here: ffmpeg says EPERM of damaged files too
     try:
         # "file:" keeps ffmpeg from reading a protocol out of a name such as "concat:a|b.mp4"
-        container = av.open(f"file:{path.absolute()}", options=_OPTIONS)
-    except PermissionError:
-        raise
-    except (av.FFmpegError, ValueError) as error:
-        raise NeverError("unreadable", f"not a video file of a known format ({error})") from error
+        container = av.open(f"file:{path.absolute()}", options=_OPTIONS, metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise NeverError("unreadable", f"not a video file of a known format ({error.strerror})") from error
     with container:
         stream = _video_stream(container)
         stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PX)}

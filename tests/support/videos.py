@@ -51,6 +51,7 @@ def write_video(
     codec_options: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
     container: str | None = None,
+    metadata: dict[str, str] | None = None,
     pictures: Sequence[NDArray[np.uint8]] | None = None,
 ) -> Path:
     """Write one frame per pts (in `time_base`), frame i showing pattern(i) or pictures[i].
@@ -59,6 +60,7 @@ def write_video(
     point (x, y) at (ax + cy, bx + dy), y downwards. The stored pictures stay as they are.
     """
     with av.open(str(path), "w", format=container, options=options or {}) as output:
+        output.metadata.update(metadata or {})
         stream = output.add_stream(codec, rate=30)
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
@@ -103,7 +105,7 @@ def cut_off(path: Path, share: float) -> Path:
     return path
 
 
-def with_key_pixels_damaged(path: Path, at_share: float, size_bytes: int) -> Path:
+def with_noise(path: Path, at_share: float, size_bytes: int) -> Path:
     """Overwrite some bytes in the middle of a file with noise."""
     data = bytearray(path.read_bytes())
     start = int(len(data) * at_share)

@@ -2,7 +2,7 @@
 
 -- name: segment
 SELECT s.*, f.path, f.first_pts_ms, f.duration_ms, f.fetched_at, f.video_id
-FROM segment s JOIN fetch f ON f.id = s.fetch_id WHERE s.id = %(segment_id)s
+FROM segment s JOIN "fetch" f ON f.id = s.fetch_id WHERE s.id = %(segment_id)s
 
 -- name: params
 SELECT plan #> ARRAY[%(stage)s, 'params'] AS params, plan #>> ARRAY[%(stage)s, 'key'] AS key,

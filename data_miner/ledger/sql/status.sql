@@ -33,7 +33,7 @@ SELECT count(*)::int AS found,
     count(*) FILTER (WHERE pv.reason IS NULL AND t.is_dead)::int AS dead,
     count(*) FILTER (WHERE pv.reason IS NULL AND NOT coalesce(t.is_dead, false) AND t.is_blocked)::int AS blocked,
     count(*) FILTER (WHERE pv.reason IS NULL AND pv.is_cut AND NOT t.is_dead AND NOT t.is_blocked AND NOT t.is_open)::int AS mined
-FROM project_video pv LEFT JOIN fetch f ON f.id = pv.fetch_id LEFT JOIN trouble t ON t.video_id = pv.video_id
+FROM project_video pv LEFT JOIN "fetch" f ON f.id = pv.fetch_id LEFT JOIN trouble t ON t.video_id = pv.video_id
 WHERE pv.project_id = %(project_id)s
 
 -- name: skipped

@@ -47,11 +47,11 @@ WITH first_source AS (
 ), open_choice AS (
     SELECT video_id FROM chosen WHERE fetch_id IS NULL AND (%(video_id)s::text IS NULL OR video_id = %(video_id)s)
 ), made AS (
-    INSERT INTO fetch (video_id, key, max_height)
+    INSERT INTO "fetch" (video_id, key, max_height)
     SELECT video_id, CASE WHEN video_id LIKE 'local:%%' THEN 'local' ELSE %(key)s END,
         CASE WHEN video_id LIKE 'local:%%' THEN NULL ELSE %(max_height)s::int END
     FROM open_choice
-    WHERE NOT EXISTS (SELECT FROM fetch f WHERE f.video_id = open_choice.video_id AND f.fetched_at IS NOT NULL
+    WHERE NOT EXISTS (SELECT FROM "fetch" f WHERE f.video_id = open_choice.video_id AND f.fetched_at IS NOT NULL
                       AND (f.max_height IS NULL OR f.max_height >= %(max_height)s))
     ON CONFLICT (video_id, key) DO NOTHING RETURNING id
 )
@@ -59,7 +59,7 @@ SELECT video_id, (SELECT count(*) FROM made) AS made FROM open_choice
 
 -- name: assign_fetch
 UPDATE project_video pv SET fetch_id = (
-    SELECT f.id FROM fetch f WHERE f.video_id = pv.video_id
+    SELECT f.id FROM "fetch" f WHERE f.video_id = pv.video_id
       AND (f.key IN (%(key)s, 'local') OR f.fetched_at IS NOT NULL AND f.max_height >= %(max_height)s)
     ORDER BY f.fetched_at IS NOT NULL DESC, f.key = %(key)s DESC, f.max_height, f.id LIMIT 1)
 WHERE pv.project_id = %(project_id)s AND pv.video_id = ANY(%(video_ids)s) AND pv.fetch_id IS NULL
@@ -68,7 +68,7 @@ WHERE pv.project_id = %(project_id)s AND pv.video_id = ANY(%(video_ids)s) AND pv
 INSERT INTO job (stage, fetch_id, video_id, key, site, moved, ordinal, rank, state)
 SELECT 'download', f.id, f.video_id, f.key, v.site, pv.moved, pv.ordinal, pv.rank,
     CASE WHEN site.state = 'shut' THEN 'blocked' ELSE 'waiting' END
-FROM project_video pv JOIN fetch f ON f.id = pv.fetch_id JOIN video v ON v.id = f.video_id
+FROM project_video pv JOIN "fetch" f ON f.id = pv.fetch_id JOIN video v ON v.id = f.video_id
 LEFT JOIN site ON site.name = v.site
 WHERE pv.project_id = %(project_id)s AND (%(video_id)s::text IS NULL OR pv.video_id = %(video_id)s)
   AND pv.reason IS NULL AND f.path IS NULL AND (NOT pv.is_cut OR EXISTS (
@@ -84,7 +84,7 @@ RETURNING id, state
 
 -- name: uncut
 SELECT pv.video_id, pv.moved, pv.ordinal, pv.rank, f.id AS fetch_id, f.first_pts_ms, f.duration_ms
-FROM project_video pv JOIN fetch f ON f.id = pv.fetch_id
+FROM project_video pv JOIN "fetch" f ON f.id = pv.fetch_id
 WHERE pv.project_id = %(project_id)s AND (%(video_id)s::text IS NULL OR pv.video_id = %(video_id)s)
   AND pv.reason IS NULL AND NOT pv.is_cut AND f.fetched_at IS NOT NULL
 ORDER BY pv.video_id
@@ -107,7 +107,7 @@ UPDATE project_video SET is_cut = true WHERE project_id = %(project_id)s AND vid
 -- name: extract
 INSERT INTO job (stage, segment_id, video_id, key, moved, ordinal, rank, start_ms)
 SELECT 'extract', s.id, ps.video_id, s.key, ps.moved, ps.ordinal, ps.rank, ps.start_ms
-FROM project_segment ps JOIN segment s ON s.id = ps.segment_id JOIN fetch f ON f.id = s.fetch_id
+FROM project_segment ps JOIN segment s ON s.id = ps.segment_id JOIN "fetch" f ON f.id = s.fetch_id
 WHERE ps.project_id = %(project_id)s AND (%(video_id)s::text IS NULL OR ps.video_id = %(video_id)s)
   AND s.shard IS NULL AND f.path IS NOT NULL
   AND NOT EXISTS (SELECT FROM job j WHERE j.segment_id = ps.segment_id AND j.stage = 'extract' AND true

@@ -49,7 +49,7 @@ FROM project_video pv WHERE pv.project_id = %(project_id)s AND pv.video_id = %(v
 UPDATE source SET expanded_at = now(), is_held = false WHERE id = %(source_id)s
 
 -- name: fetch
-SELECT f.id, f.key, f.max_height, f.path, v.* FROM fetch f JOIN video v ON v.id = f.video_id WHERE f.id = %(fetch_id)s
+SELECT f.id, f.key, f.max_height, f.path, v.* FROM "fetch" f JOIN video v ON v.id = f.video_id WHERE f.id = %(fetch_id)s
 
 -- name: wanting_projects
 SELECT p.id, p.plan #> '{download,params}' AS download
@@ -66,6 +66,6 @@ UPDATE video SET skipped = %(reason)s, skipped_at = now() WHERE id = %(video_id)
 UPDATE project_video SET reason = %(reason)s WHERE video_id = %(video_id)s AND reason IS NULL
 
 -- name: fetched
-UPDATE fetch SET path = %(path)s, sha256 = %(sha256)s, size_bytes = %(size_bytes)s, width = %(width)s, height = %(height)s,
+UPDATE "fetch" SET path = %(path)s, sha256 = %(sha256)s, size_bytes = %(size_bytes)s, width = %(width)s, height = %(height)s,
     codec = %(codec)s, average_fps = %(average_fps)s, first_pts_ms = %(first_pts_ms)s, duration_ms = %(duration_ms)s,
     fetched_at = now() WHERE id = %(fetch_id)s

@@ -54,11 +54,15 @@ def test_no_connection_stays_open_between_transactions(ledger: Ledger) -> None:
         deadline, others = time.monotonic() + 10, 1
         while others and time.monotonic() < deadline:  # a backend takes a moment to go after its client
             with ledger.transaction() as cursor:
-                others = cursor.execute(
-                    "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database()"
-                    " AND pid <> pg_backend_pid() AND query <> %s",
-                    ('LISTEN "unused"',),
-                ).fetchone().n
+                others = (
+                    cursor.execute(
+                        "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database()"
+                        " AND pid <> pg_backend_pid() AND query <> %s",
+                        ('LISTEN "unused"',),
+                    )
+                    .fetchone()
+                    .n
+                )
         assert others == 0
         assert listener.wait(0) == []
 

@@ -14,9 +14,10 @@ import pytest
 from data_miner.errors import UnreachableError
 from data_miner.ledger import migrate
 from data_miner.ledger import place as places
+from data_miner.ledger.cluster import Cluster
 from data_miner.ledger.connection import Ledger
 from data_miner.ledger.embedded import EmbeddedPostgres
-from data_miner.ledger.place import Account, locate
+from data_miner.ledger.place import Account, locate, make_home
 from tests.support.postgres import reachable_folder
 
 # A process of its own that needs the server: it says so on stdout and lives until stdin ends or it is killed.
@@ -34,12 +35,42 @@ postgres.release()
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A data folder's `postgres`; whatever happens, its server is gone afterwards."""
+    """A data folder's `postgres`, not made yet; whatever happens, its server is gone afterwards."""
     top = reachable_folder()
     yield top / "data" / "postgres"
     for home in top.rglob("postgres"):
         EmbeddedPostgres(home).remove()
     shutil.rmtree(top, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[Path, str]]:
+    """One server for the tests that only look."""
+    top = reachable_folder()
+    postgres = EmbeddedPostgres(top / "postgres")
+    yield top / "postgres", postgres.ensure()
+    postgres.remove()
+    shutil.rmtree(top, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def template() -> Iterator[Path]:
+    """A cluster that never ran, to be copied: initdb is most of what a test would wait for."""
+    top = reachable_folder()
+    make_home(top / "postgres")
+    cluster = Cluster(locate(top / "postgres"))
+    cluster.init()
+    yield cluster.place.cluster
+    shutil.rmtree(top, ignore_errors=True)
+
+
+@pytest.fixture
+def made(folder: Path, template: Path) -> Path:
+    """The same with a cluster in it."""
+    folder.parent.mkdir()
+    make_home(folder)
+    subprocess.run(["cp", "-a", template, folder / "cluster"], check=True)  # keeps the owner
+    return folder
 
 
 def pid_file(home: Path) -> Path:
@@ -94,8 +125,8 @@ def test_a_server_is_made_adopted_stopped_by_the_last_user_and_keeps_its_rows(fo
         assert rows(again) == [1]
 
 
-def test_ensure_counts_a_process_once(folder: Path) -> None:
-    postgres = EmbeddedPostgres(folder)
+def test_ensure_counts_a_process_once(made: Path) -> None:
+    postgres = EmbeddedPostgres(made)
     postgres.ensure()
     postgres.ensure()
     postgres.release()
@@ -114,13 +145,13 @@ def test_processes_that_start_together_share_one_server(folder: Path) -> None:
     assert not EmbeddedPostgres(folder).alive()
 
 
-def test_a_postmaster_killed_under_its_clients_is_brought_back_with_what_was_committed(folder: Path) -> None:
-    postgres = EmbeddedPostgres(folder)
+def test_a_postmaster_killed_under_its_clients_is_brought_back_with_what_was_committed(made: Path) -> None:
+    postgres = EmbeddedPostgres(made)
     dsn = postgres.ensure()
     write_row(dsn, 1)
     with psycopg.connect(dsn) as client:
         client.execute("INSERT INTO data_miner.note VALUES (2)")
-        postmaster(folder).kill()
+        postmaster(made).kill()
         assert postgres.ensure() == dsn
         assert rows(dsn) == [1]
         with pytest.raises(psycopg.OperationalError):
@@ -129,13 +160,13 @@ def test_a_postmaster_killed_under_its_clients_is_brought_back_with_what_was_com
     assert not postgres.alive()
 
 
-def test_a_busy_backend_of_a_killed_postmaster_is_waited_for(folder: Path) -> None:
-    postgres = EmbeddedPostgres(folder)
+def test_a_busy_backend_of_a_killed_postmaster_is_waited_for(made: Path) -> None:
+    postgres = EmbeddedPostgres(made)
     dsn = postgres.ensure()
     with psycopg.connect(dsn) as client:
         backend = psutil.Process(client.info.backend_pid)
         backend.suspend()  # cannot notice that its postmaster is gone
-        postmaster(folder).kill()
+        postmaster(made).kill()
         with pytest.raises(UnreachableError, match="does not answer"):
             postgres.ensure(timeout_s=0.5)
         assert backend.status() == psutil.STATUS_STOPPED
@@ -144,42 +175,42 @@ def test_a_busy_backend_of_a_killed_postmaster_is_waited_for(folder: Path) -> No
     write_row(dsn, 1)
 
 
-def test_a_run_killed_with_its_server_living_leaves_it_to_the_next_who_then_stops_it(folder: Path) -> None:
-    process = other_process(folder)
+def test_a_run_killed_with_its_server_living_leaves_it_to_the_next_who_then_stops_it(made: Path) -> None:
+    process = other_process(made)
     assert said_ready(process)
-    running = postmaster(folder)
+    running = postmaster(made)
     process.kill()
     process.wait()
-    postgres = EmbeddedPostgres(folder)
+    postgres = EmbeddedPostgres(made)
     assert postgres.alive()
     postgres.ensure()
-    assert postmaster(folder) == running
+    assert postmaster(made) == running
     postgres.release()
     assert not postgres.alive()
 
 
-def test_everything_killed_at_once_starts_again(folder: Path) -> None:
-    process = other_process(folder)
+def test_everything_killed_at_once_starts_again(made: Path) -> None:
+    process = other_process(made)
     assert said_ready(process)
-    write_row(EmbeddedPostgres(folder).ensure(), 7)
-    family = [postmaster(folder), *postmaster(folder).children()]
+    write_row(EmbeddedPostgres(made).ensure(), 7)
+    family = [postmaster(made), *postmaster(made).children()]
     for victim in (psutil.Process(process.pid), *family):
         victim.kill()
     process.wait()
-    with EmbeddedPostgres(folder) as dsn:
+    with EmbeddedPostgres(made) as dsn:
         assert rows(dsn) == [7]
 
 
-def test_a_pid_that_another_process_took_over_does_not_keep_the_server_down(folder: Path) -> None:
-    postgres = EmbeddedPostgres(folder)
+def test_a_pid_that_another_process_took_over_does_not_keep_the_server_down(made: Path) -> None:
+    postgres = EmbeddedPostgres(made)
     postgres.ensure()
-    text = pid_file(folder).read_text()
-    postmaster(folder).kill()
+    text = pid_file(made).read_text()
+    postmaster(made).kill()
     postgres.ensure()
     postgres.stop()
-    stranger = subprocess.Popen(["sleep", "60"], **locate(folder).account.popen_options())
+    stranger = subprocess.Popen(["sleep", "60"], **locate(made).account.popen_options())
     try:
-        pid_file(folder).write_text(text.replace(text.split()[0], str(stranger.pid), 1))
+        pid_file(made).write_text(text.replace(text.split()[0], str(stranger.pid), 1))
         postgres.ensure(timeout_s=20)
         assert stranger.poll() is None
     finally:
@@ -195,27 +226,17 @@ def test_an_init_that_was_killed_half_way_is_done_again(folder: Path) -> None:
     assert not (folder / "cluster.new").exists()
 
 
-def test_a_server_that_cannot_start_says_why_and_is_not_used_by_anybody(folder: Path) -> None:
-    postgres = EmbeddedPostgres(folder)
+def test_a_server_that_cannot_start_says_why_and_is_not_used_by_anybody(made: Path) -> None:
+    postgres = EmbeddedPostgres(made)
     postgres.ensure()
     postgres.release()
-    control = locate(folder).cluster / "global" / "pg_control"
+    control = locate(made).cluster / "global" / "pg_control"
     control.write_bytes(b"\0" * control.stat().st_size)
     started = time.monotonic()
     with pytest.raises(UnreachableError, match=r"does not start: .*FATAL"):
-        EmbeddedPostgres(folder).ensure()
+        EmbeddedPostgres(made).ensure()
     assert time.monotonic() - started < 10
-    assert not list((folder / "users").iterdir())
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[tuple[Path, str]]:
-    """One server for the tests that only look."""
-    top = reachable_folder()
-    postgres = EmbeddedPostgres(top / "postgres")
-    yield top / "postgres", postgres.ensure()
-    postgres.remove()
-    shutil.rmtree(top, ignore_errors=True)
+    assert not list((made / "users").iterdir())
 
 
 def test_the_role_that_logs_in_is_not_superuser_and_the_superuser_does_not_log_in(

@@ -146,6 +146,14 @@ def test_a_list_that_names_other_files_is_not_followed(name: str, text: str, tmp
     assert "known format" in refusal(path)
 
 
+def test_a_title_in_an_old_encoding_does_not_matter(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", EVEN, metadata={"title": "Fahrt durch Munchen"})
+    data = path.read_bytes()
+    assert data.count(b"Munchen") == 1
+    path.write_bytes(data.replace(b"Munchen", "München".encode("latin-1")))
+    assert probe(path).width == 192
+
+
 def test_a_name_that_looks_like_a_protocol_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "b.mp4", EVEN).rename(tmp_path / "concat:b.mp4")

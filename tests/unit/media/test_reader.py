@@ -18,7 +18,7 @@ from tests.support.videos import (
     cut_off,
     pattern,
     read_index,
-    with_key_pixels_damaged,
+    with_noise,
     write_sound,
     write_video,
 )
@@ -240,7 +240,7 @@ def test_only_segments_at_and_after_a_break_are_truncated(tmp_path: Path) -> Non
 def test_damage_in_the_middle_does_not_lose_the_rest(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", EVEN, options={"movflags": "faststart"})
     whole, _ = read(path, INTERVAL)
-    with_key_pixels_damaged(path, 0.5, 300)
+    with_noise(path, 0.5, 300)
     pictures, (reader,) = read(path, INTERVAL)
     times = [picture.pts_ms for picture in pictures]
     assert {0, 520, 1000, 3000, 3520} <= set(times)
@@ -260,22 +260,38 @@ def test_a_file_without_a_table_of_key_frames_is_read_right(codec: str, tmp_path
     assert seen(read(path, KEYFRAME, 700)[0]) == keys
 
 
-def test_a_place_that_cannot_be_read_does_not_lose_the_rest(tmp_path: Path) -> None:
-    fragments = {"options": {"movflags": "frag_keyframe+empty_moov"}, "codec_options": {"bf": "0"}}
-    path = write_video(tmp_path / "a.mp4", [200 * i for i in range(100)], **fragments)
-    data = bytearray(path.read_bytes())
-    runs = [at for at in range(len(data)) if data[at : at + 4] == b"trun"]
-    assert len(runs) > 4
-    offset = runs[len(runs) // 2] + 12
-    data[offset : offset + 4] = (2**30).to_bytes(4, "big")  # far beyond the end of the file
-    path.write_bytes(bytes(data))
-    pictures, (reader,) = read(path, Sampling("interval", Fraction(5)))
-    found = seen(pictures)
-    assert 80 < len(found) < 100
-    assert found[0] == (0, 0)
-    assert found[-1] == (19_800, 99)
-    assert all(ms == 200 * index for ms, index in found)
-    assert not reader.truncated
+DAMAGED: dict[str, dict[str, Any]] = {
+    "a.mp4": {"options": {"movflags": "faststart"}},
+    "b.mp4": {"options": {"movflags": "frag_keyframe+empty_moov"}},
+    "a.mkv": {},
+    "a.ts": {},
+    "a.avi": {"codec": "mpeg4"},
+    "a.flv": {"codec": "flv"},
+    "a.asf": {"codec": "wmv2"},
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damage_anywhere_gives_pictures_or_a_reason(name: str, tmp_path: Path) -> None:
+    path = write_video(tmp_path / name, range(100), time_base=Fraction(1, 25), **DAMAGED[name])
+    whole = path.read_bytes()
+    random = np.random.default_rng(11)
+    for _ in range(12):
+        data = bytearray(whole)
+        for start in random.integers(0, len(data), random.integers(1, 6)):
+            length = min(int(random.choice([1, 4, 40, 1000])), len(data) - start)
+            data[start : start + length] = random.bytes(length)
+        path.write_bytes(bytes(data))
+        for sampling in (INTERVAL, KEYFRAME):
+            try:
+                readers = [
+                    SegmentReader(path, sampling, Cut(start, start + 1500), 0) for start in (0, 1500, 3000)
+                ]
+                times = [picture.pts_ms for reader in readers for picture in reader]
+            except NeverError as error:
+                assert error.reason == "unreadable"
+            else:
+                assert len(times) == len(set(times))
 
 
 def test_a_file_whose_end_is_zeros_is_truncated(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ CREATE TABLE source_video (
 );
 CREATE INDEX source_video_video ON source_video (video_id);
 
-CREATE TABLE fetch (                    -- video × download key
+CREATE TABLE "fetch" (                    -- video × download key
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     video_id text NOT NULL REFERENCES video,
     key text NOT NULL,
@@ -123,7 +123,7 @@ CREATE TABLE project_video (
     moved bigint NOT NULL DEFAULT 0,
     ordinal int NOT NULL,
     rank int NOT NULL,
-    fetch_id bigint REFERENCES fetch,
+    fetch_id bigint REFERENCES "fetch",
     judged text,                        -- hash of the policy its metadata was judged under
     reason text,                        -- dropped: keyword too_long too_short live license match_filter
     is_held boolean NOT NULL DEFAULT false,   -- blocked or dead from outside: holds nobody up
@@ -140,7 +140,7 @@ CREATE INDEX project_video_fetch ON project_video (fetch_id);
 
 CREATE TABLE segment (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    fetch_id bigint NOT NULL REFERENCES fetch,
+    fetch_id bigint NOT NULL REFERENCES "fetch",
     key text NOT NULL,                  -- extract key
     start_ms bigint NOT NULL,
     end_ms bigint NOT NULL,
@@ -272,7 +272,7 @@ CREATE TABLE job (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     stage text NOT NULL,                -- expand download extract filter dedup detect
     source_id bigint REFERENCES source ON DELETE CASCADE,
-    fetch_id bigint REFERENCES fetch,
+    fetch_id bigint REFERENCES "fetch",
     segment_id bigint REFERENCES segment,
     project_id int REFERENCES project ON DELETE CASCADE,
     video_id text REFERENCES video,     -- whose row finish locks first
