@@ -149,7 +149,19 @@ class EmbeddedPostgres:
     @contextmanager
     def _lifecycle(self, timeout_s: float) -> Iterator[None]:
         """Hold the lock under which servers start and stop and users come and go."""
-        make_home(self.folder)
+        try:
+            make_home(self.folder)
+            lock_fd = self._wait_for_lock(timeout_s)
+            try:
+                yield
+            finally:
+                os.close(lock_fd)
+        except OSError as error:  # another user's folder, a read-only or full disk
+            raise UnreachableError(
+                f"embedded PostgreSQL in {self.folder}: {error.strerror}; choose another --data"
+            ) from error
+
+    def _wait_for_lock(self, timeout_s: float) -> int:
         deadline = time.monotonic() + timeout_s
         while (lock_fd := _try_lock(self.folder / "lock")) is None:
             if time.monotonic() > deadline:
@@ -157,10 +169,7 @@ class EmbeddedPostgres:
                     f"another data-miner has held {self.folder}/lock for {timeout_s:.0f} s"
                 )
             time.sleep(_POLL_S)
-        try:
-            yield
-        finally:
-            os.close(lock_fd)
+        return lock_fd
 
     def _register(self) -> None:
         users = self.folder / "users"

@@ -104,9 +104,9 @@ class YoloDetector:
         self.digest = digest
         self._path = path
         fixed = _export_settings(path)
-        self._batch = 1 if fixed.get("batch") else max(1, batch)
+        self._batch = max(1, fixed.get("batch", batch))
         self._model = _load(path)
-        self._names: dict[int, str] = dict(self._model.names)
+        self._names: dict[int, str] = dict(fixed.get("names") or self._model.names)
         self._labels = match_classes(classes, self._names, path)
         self._settings: dict[str, Any] = {
             "imgsz": fixed.get("imgsz", imgsz),
@@ -157,13 +157,18 @@ class YoloDetector:
 
 
 def _export_settings(path: Path) -> dict[str, Any]:
-    """What an export has fixed: {"imgsz": [h, w], "batch": n}; nothing for a .pt file or a dynamic export."""
+    """What an OpenVINO export carries: names, and imgsz and batch where they are fixed; nothing for a .pt.
+
+    Asking the loaded model for its names would compile it there and then, with threads of its own choice.
+    """
     if path.is_file():
         return {}
     with _naming(path / "metadata.yaml"):
         metadata = yaml.safe_load((path / "metadata.yaml").read_text())
-        dynamic = metadata.get("dynamic") or (metadata.get("args") or {}).get("dynamic")
-        return {} if dynamic else {"imgsz": list(metadata["imgsz"]), "batch": int(metadata.get("batch", 1))}
+        settings = {"names": {int(index): str(name) for index, name in metadata["names"].items()}}
+        if metadata.get("dynamic") or (metadata.get("args") or {}).get("dynamic"):
+            return settings
+        return {**settings, "imgsz": list(metadata["imgsz"]), "batch": int(metadata.get("batch", 1))}
 
 
 def _load(path: Path) -> Any:

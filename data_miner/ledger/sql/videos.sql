@@ -49,7 +49,7 @@ FROM project_video pv WHERE pv.project_id = %(project_id)s AND pv.video_id = %(v
 UPDATE source SET expanded_at = now(), is_held = false WHERE id = %(source_id)s
 
 -- name: fetch
-SELECT f.id, f.key, f.max_height, f.path, v.* FROM "fetch" f JOIN video v ON v.id = f.video_id WHERE f.id = %(fetch_id)s
+SELECT f.video_id, f.key, f.max_height, f.path, v.* FROM "fetch" f JOIN video v ON v.id = f.video_id WHERE f.id = %(fetch_id)s
 
 -- name: wanting_projects
 SELECT p.id, p.plan #> '{download,params}' AS download

@@ -239,6 +239,12 @@ def test_a_server_that_cannot_start_says_why_and_is_not_used_by_anybody(made: Pa
     assert not list((made / "users").iterdir())
 
 
+def test_a_data_folder_that_is_none_is_one_line(folder: Path) -> None:
+    folder.parent.write_text("a file")
+    with pytest.raises(UnreachableError, match="choose another --data"):
+        EmbeddedPostgres(folder).ensure()
+
+
 def test_the_role_that_logs_in_is_not_superuser_and_the_superuser_does_not_log_in(
     running: tuple[Path, str],
 ) -> None:

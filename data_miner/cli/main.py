@@ -1,0 +1,132 @@
+"""The console script: commands found by name and imported when used, errors as one line and an exit code.
+
+`data-miner --help` imports click and nothing heavier; a test holds that.
+"""
+
+import difflib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+import data_miner
+from data_miner.cli.invocation import Invocation, around, with_project
+from data_miner.errors import DataMinerError
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # what a shell shows of a program whose reader left
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {  # section -> command -> (module:attribute, one line)
+    "What happens": {
+        "run": ("data_miner.cli.run:run", "Mine a project, or go on where it stopped."),
+        "plan": ("data_miner.cli.plan:plan", "Show what a run would do, without doing it."),
+        "status": ("data_miner.cli.status:status", "Show how far projects are and what was dropped."),
+    },
+    "What is in it": {
+        "init": ("data_miner.cli.init:init", "Write a commented project file."),
+        "export": ("data_miner.cli.export:export", "Write the dataset of what is done."),
+    },
+    "Around it": {
+        "projects": ("data_miner.cli.projects:projects", "List or delete projects."),
+        "sites": ("data_miner.cli.sites:sites", "Show each site's pace and whether it lets us in."),
+        "config": ("data_miner.cli.config:config", "Show a project's settings and where each comes from."),
+        "doctor": ("data_miner.cli.doctor:doctor", "Check this machine; changes nothing."),
+    },
+    "Operations": {
+        "jobs": ("data_miner.cli.jobs:jobs", "List jobs, show one, count failures."),
+        "retry": ("data_miner.cli.retry:retry", "Let dead jobs be tried again."),
+        "init-db": ("data_miner.cli.init_db:init_db", "Bring the database to this version's schema."),
+    },
+}
+_TARGETS = {name: target for section in COMMANDS.values() for name, (target, _) in section.items()}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is asked for, and lists them without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the help."""
+        return list(_TARGETS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in _TARGETS:
+            return None
+        module, _, attribute = _TARGETS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; say which one was meant when there is none."""
+        if args and args[0] not in _TARGETS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], list(_TARGETS), 1)
+            hint = f"did you mean {near[0]}?" if near else "see data-miner --help"
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by section."""
+        for section, commands in COMMANDS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name, line) for name, (_, line) in commands.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@around
+@with_project
+@click.version_option(data_miner.__version__, prog_name="data-miner")
+def cli() -> None:
+    """Turn web video into a labelled image dataset of a rare object."""
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code. What goes wrong is one line on stderr."""
+    invocation = Invocation()
+    try:
+        result = cli.main(list(arguments), prog_name="data-miner", standalone_mode=False, obj=invocation)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        _say(f"data-miner: {_one_line(error.format_message())}")
+        return error.exit_code
+    except DataMinerError as error:
+        if invocation.verbosity > 0:
+            traceback.print_exc()
+        _say(f"data-miner: {error}")
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say("data-miner: interrupted; what is committed stays")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return BROKEN_PIPE
+    except Exception as error:
+        return _unexpected(error, invocation)
+
+
+def _unexpected(error: Exception, invocation: Invocation) -> int:
+    from data_miner.cli.crash import keep
+
+    if invocation.verbosity > 0:
+        traceback.print_exc()
+    what = _one_line(f"{type(error).__name__}: {error}")
+    _say(f"data-miner: {what}; details in {keep(error, invocation)}")
+    return 1
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
