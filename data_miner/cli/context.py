@@ -1,4 +1,4 @@
-"""How a command reaches the ledger, the store and a project's row, and the line it says when one is missing."""
+"""How a command reaches the ledger, the store and a project's row, and what it says when one is missing."""
 
 import difflib
 import uuid
@@ -35,9 +35,9 @@ def open_ledger(
         yield ledger
         return
     embedded = server or EmbeddedPostgres(settings.postgres)
-    if not create and not embedded.exists:
-        raise NothingYetError(f"nothing mined yet in {settings.data}; data-miner run -p NAME")
     try:
+        if not create and not embedded.exists:
+            raise NothingYetError(f"nothing mined yet in {settings.data}; data-miner run -p NAME")
         dsn = embedded.ensure()
     except OSError as error:
         raise unwritable(settings.data, error) from error

@@ -1,4 +1,4 @@
-"""Words that may stand before or after the command: --data, --project, -v, -q. What a command does is not here."""
+"""Words that may stand before or after the command: --data, --project, -v, -q."""
 
 import os
 from collections.abc import Callable
@@ -34,7 +34,9 @@ class Invocation:
         """The project meant; UsageError when nobody named one."""
         name = self.project_or_default()
         if name is None:
-            raise UsageError("which project? add -p NAME or set DATA_MINER_PROJECT; `data-miner projects` lists them")
+            raise UsageError(
+                "which project? add -p NAME or set DATA_MINER_PROJECT; `data-miner projects` lists them"
+            )
         return name
 
 
@@ -84,7 +86,12 @@ _PROJECT = click.option(
     help="Project name or YAML file; default DATA_MINER_PROJECT.",
 )
 _VERBOSE = click.option(
-    "-v", "--verbose", count=True, expose_value=False, callback=_louder(1), help="Say more; twice for everything."
+    "-v",
+    "--verbose",
+    count=True,
+    expose_value=False,
+    callback=_louder(1),
+    help="Say more; twice for everything.",
 )
 _QUIET = click.option(
     "-q", "--quiet", count=True, expose_value=False, callback=_louder(-1), help="Say only what goes wrong."

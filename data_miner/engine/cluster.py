@@ -67,7 +67,9 @@ class RayCluster:
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             where = self._address or "on this machine"
             first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UnreachableError(f"ray {where} does not come up: {first}; see `data-miner doctor`") from error
+            raise UnreachableError(
+                f"ray {where} does not come up: {first}; see `data-miner doctor`"
+            ) from error
         self.dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else None
         if self._address is None:
             self._raylet = _raylet_of_this_process()

@@ -103,12 +103,19 @@ class Pools:
     def _count(self, backlog: Iterable[Any], plans: Iterable[Mapping[str, Any]]) -> None:
         for pool in self._pools.values():
             pool.waiting = pool.running = 0
-        by_key = {(stage, plan[stage]["runtime_key"]): plan[stage]["runtime"] for plan in plans for stage in plan["stages"]}
+        by_key = {
+            (stage, plan[stage]["runtime_key"]): plan[stage]["runtime"]
+            for plan in plans
+            for stage in plan["stages"]
+        }
         for row in backlog:
             stage = _TOGETHER.get(row.stage, row.stage)
             if (row.stage, row.runtime_key) not in by_key or stage not in self._pipeline.stages:
                 continue  # nobody's present configuration, or another run's pipeline
-            pool = self._pools.setdefault((stage, row.runtime_key), self._new(stage, row.runtime_key, by_key[row.stage, row.runtime_key]))
+            pool = self._pools.setdefault(
+                (stage, row.runtime_key),
+                self._new(stage, row.runtime_key, by_key[row.stage, row.runtime_key]),
+            )
             pool.waiting += row.waiting
             pool.running += row.running
             pool.worked_at = time.monotonic() if row.waiting + row.running else pool.worked_at
@@ -136,9 +143,13 @@ class Pools:
 
     def _factor(self, cpus: float) -> float:
         """Shares shrink by what one actor of every stage of the pipeline needs: no stage must wait for another."""
-        per_stage = {stage: self._pipeline.share(_TOGETHER.get(stage, stage)).cpus for stage in self._pipeline.stages}
+        per_stage = {
+            stage: self._pipeline.share(_TOGETHER.get(stage, stage)).cpus for stage in self._pipeline.stages
+        }
         per_stage.pop("expand", None)
-        more = [pool.share.cpus for pool in self._pools.values() if pool.waiting + pool.running or pool.members]
+        more = [
+            pool.share.cpus for pool in self._pools.values() if pool.waiting + pool.running or pool.members
+        ]
         extra = max(0.0, sum(more) - sum(per_stage.values()))
         return scale_factor([*per_stage.values(), extra], cpus)
 
@@ -152,7 +163,12 @@ class Pools:
             name = f"{pool.name} {pool.made} of {pool.stage} pool".replace("  ", " ")
             assignment = self._assign(pool, cpus)
             pool.members.append(
-                self._cluster.start_worker(assignment, f"{name} {assignment.worker_id.hex[:4]}", cpus, pool.share.gpus if gpus else 0.0)
+                self._cluster.start_worker(
+                    assignment,
+                    f"{name} {assignment.worker_id.hex[:4]}",
+                    cpus,
+                    pool.share.gpus if gpus else 0.0,
+                )
             )
             pool.grown_at = now
         if pool.waiting:

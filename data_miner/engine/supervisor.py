@@ -65,14 +65,14 @@ class Supervisor:
             self._cluster.stop()
             self._pools = None
         if self.is_leading:
-            self._place.ledger.with_retry(
-                lambda cursor: supervision.resign(cursor, self._me), deadline_s=2
-            )
+            self._place.ledger.with_retry(lambda cursor: supervision.resign(cursor, self._me), deadline_s=2)
             self.is_leading = False
 
     def _renew(self, cursor: Cursor) -> None:
         other = supervision.current(cursor)
-        is_dead = other.host == host() and other.pid is not None and process.is_gone(other.pid, other.pid_started)
+        is_dead = (
+            other.host == host() and other.pid is not None and process.is_gone(other.pid, other.pid_started)
+        )
         epoch = supervision.take(
             cursor, self._me, identity(), self.dashboard, EXPIRE_S, dead=other.holder if is_dead else None
         )

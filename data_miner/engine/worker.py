@@ -52,7 +52,9 @@ class Worker:
         if own.logs is not None:
             logs.setup(own.pool, own.logs, verbosity=None, loki_url=own.loki_url)
         own.store.ensure_identity(own.store_id)
-        own.ledger.with_retry(lambda cursor: jobs.register_worker(cursor, own.worker_id, own.pool, identity()))
+        own.ledger.with_retry(
+            lambda cursor: jobs.register_worker(cursor, own.worker_id, own.pool, identity())
+        )
         self._heartbeat = Heartbeat(own.ledger, own.lease_s)
         self._open()
         self._ahead = Ahead(self._claim, self._load)
@@ -120,7 +122,15 @@ class Worker:
         self._commit(job, outcome)
         seconds = {**outcome.seconds, "process": processed - started, "commit": time.monotonic() - processed}
         log.info("done", extra={"items": outcome.items, "reason": outcome.reason, "seconds": seconds})
-        stats.record(self._own.ledger, job, self._own.worker_id, self._own.device, outcome.items, outcome.size_bytes, seconds)
+        stats.record(
+            self._own.ledger,
+            job,
+            self._own.worker_id,
+            self._own.device,
+            outcome.items,
+            outcome.size_bytes,
+            seconds,
+        )
 
     def _commit(self, job: Job, outcome: Outcome) -> None:
         def finish(cursor: Cursor) -> None:
@@ -169,12 +179,17 @@ class Worker:
         for runner in self._runners.values():
             runner.close()
         try:
-            self._own.ledger.with_retry(lambda cursor: jobs.worker_left(cursor, self._own.worker_id), deadline_s=5)
+            self._own.ledger.with_retry(
+                lambda cursor: jobs.worker_left(cursor, self._own.worker_id), deadline_s=5
+            )
         except UnreachableError as error:
             log.info("left without a word: %s", error)
 
     def _is_disk_full(self) -> bool:
-        return self._own.min_free_bytes > 0 and shutil.disk_usage(self._own.scratch).free < self._own.min_free_bytes
+        return (
+            self._own.min_free_bytes > 0
+            and shutil.disk_usage(self._own.scratch).free < self._own.min_free_bytes
+        )
 
 
 def _as_job_error(error: Exception) -> JobError:

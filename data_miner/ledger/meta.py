@@ -1,4 +1,4 @@
-"""Facts about the ledger itself: the id of the store that its artifacts lie in, the server's version and size."""
+"""Facts about the ledger itself: the id of the store its artifacts lie in, the server's version and size."""
 
 from dataclasses import dataclass
 

@@ -16,6 +16,9 @@ from data_miner.sample.surfaces import Picture
 TRAIN_SEED = 1_000_000
 HELD_OUT_SEED = 2_000_000
 
+# How often each kind of view comes: to learn boxes, and to learn captions.
+BOX_SHARES = {"glass_door": 0.6, "wooden_door": 0.16, "window": 0.14, "corridor": 0.06, "title": 0.04}
+CAPTION_SHARES = {"glass_door": 0.36, "wooden_door": 0.22, "window": 0.2, "corridor": 0.14, "title": 0.08}
 CARTOON_SHARE = 0.06
 PER_VIEW = 3  # pictures from one view: drawing a view costs more than looking at it
 

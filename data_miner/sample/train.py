@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from data_miner.models import registry
-from data_miner.sample import train_detector, train_scorer
+from data_miner.sample import lessons, measure, train_detector, train_scorer
 from data_miner.sample.pictures import HELD_OUT_SEED, TRAIN_SEED
 from data_miner.sample.render import DEFAULT_SEED, DOOR
 from data_miner.sample.weights import CARD, DETECTOR, FOLDER, SCORER
@@ -65,45 +65,43 @@ def main() -> None:
     if only in (None, "scorer"):
         train_scorer.train_scorer(SCORER)
     print(f"trained in {time.monotonic() - start:.0f} s")
-    CARD.write_text(card(measure()))
+    CARD.write_text(card(measured()))
     print(CARD.read_text())
 
 
-def measure() -> dict[str, Any]:
+def measured() -> dict[str, Any]:
     """Both models on held-out seeds, opened as a project would open them."""
     detector = registry.open_detector(
         registry.check(str(DETECTOR), "detect"), classes={DOOR: [DOOR]}, imgsz=train_detector.IMGSZ, threads=2
     )
-    boxes = train_detector.measure_detector(detector)
+    boxes = measure.measure_detector(detector)
     scorer = registry.open_scorer(registry.check(str(SCORER), "filter"), threads=2)
-    return {"detector": boxes, "scorer": train_scorer.measure_scorer(scorer)}
+    return {"detector": boxes, "scorer": measure.measure_scorer(scorer)}
 
 
-def card(measured: Mapping[str, Any]) -> str:
-    """The model card's text; every number in it is read from the files, the settings or `measured`."""
-    boxes, words = measured["detector"], measured["scorer"]
+def card(scores: Mapping[str, Any]) -> str:
+    """The model card's text; every number in it is read from the files, the settings or `scores`."""
+    boxes, words = scores["detector"], scores["scorer"]
     packages = ("torch", "ultralytics", "transformers")
     return CARD_TEXT.format(
         detector=DETECTOR.name,
         scorer=SCORER.name,
         imgsz=train_detector.IMGSZ,
-        side=train_scorer.SIDE_PX,
+        side=lessons.SIDE_PX,
         detector_bytes=DETECTOR.stat().st_size,
         scorer_bytes=sum(file.stat().st_size for file in SCORER.iterdir()),
         detector_pictures=train_detector.TRAIN_PICTURES,
         detector_epochs=train_detector.EPOCHS,
         scorer_pictures=train_scorer.TRAIN_PICTURES,
         scorer_epochs=train_scorer.EPOCHS,
-        detector_held_out=train_detector.HELD_OUT_PICTURES,
+        detector_held_out=measure.HELD_OUT_PICTURES,
         doors=boxes["doors"],
         shown=words["pictures"],
         detector_precision=boxes["precision"],
         detector_recall=boxes["recall"],
         scorer_precision=words["precision"],
         scorer_recall=words["recall"],
-        prompts=", ".join(
-            f'"{text}"' for text in (*train_scorer.POSITIVE, *train_scorer.NEGATIVE, *train_scorer.JUNK)
-        ),
+        prompts=", ".join(f'"{text}"' for text in (*measure.POSITIVE, *measure.NEGATIVE, *measure.JUNK)),
         wrong=", ".join(f"{kind} {count}" for kind, count in words["wrong"].items()) or "none",
         versions=", ".join(
             [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]

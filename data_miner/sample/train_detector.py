@@ -1,23 +1,20 @@
-"""Trains the sample's tiny YOLO11 on drawn pictures, and measures a detector against their truth."""
+"""Trains the sample's tiny YOLO11 on drawn pictures."""
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import yaml
 
-from data_miner.models.base import Detector
 from data_miner.models.yolo import import_ultralytics
 from data_miner.sample import camera
-from data_miner.sample.pictures import HELD_OUT_SEED, TRAIN_SEED, Labelled, pictures
+from data_miner.sample.pictures import BOX_SHARES, TRAIN_SEED, pictures
 from data_miner.sample.render import DOOR
 
 IMGSZ = 320
-SHARES = {"glass_door": 0.6, "wooden_door": 0.16, "window": 0.14, "corridor": 0.06, "title": 0.04}
-TRAIN_PICTURES, CHECK_PICTURES, HELD_OUT_PICTURES, EPOCHS = 900, 60, 300, 30
+TRAIN_PICTURES, CHECK_PICTURES, EPOCHS = 900, 60, 30
 
 
 def train_detector(target: Path, epochs: int = EPOCHS, count: int = TRAIN_PICTURES) -> None:
@@ -79,7 +76,7 @@ def _dataset(folder: Path, count: int) -> Path:
         images, labels = folder / "images" / split, folder / "labels" / split
         images.mkdir(parents=True)
         labels.mkdir(parents=True)
-        for k, one in enumerate(pictures(seed, size, SHARES)):
+        for k, one in enumerate(pictures(seed, size, BOX_SHARES)):
             cv2.imwrite(str(images / f"{k:05d}.jpg"), one.bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
             lines = [_label(box) for box in one.seen.boxes.get(DOOR, [])]
             (labels / f"{k:05d}.txt").write_text("".join(lines))
@@ -109,38 +106,3 @@ def _strip(source: Path, target: Path) -> None:
     partial = target.with_suffix(".part")
     torch.save(kept, partial)
     shutil.move(partial, target)
-
-
-def overlap(one: Sequence[float], other: Sequence[float]) -> float:
-    """Intersection over union of two xyxy boxes."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return shared / (sum(areas) - shared)
-
-
-def matches(found: Sequence[Sequence[float]], true: Sequence[Sequence[float]], iou: float = 0.5) -> int:
-    """How many found boxes meet a true one of their own; best found first."""
-    open_boxes, hits = list(true), 0
-    for box in found:
-        best = max(open_boxes, key=lambda candidate: overlap(box, candidate), default=None)
-        if best is not None and overlap(box, best) >= iou:
-            open_boxes.remove(best)
-            hits += 1
-    return hits
-
-
-def measure_detector(
-    detector: Detector, held_out: Iterable[Labelled] | None = None, conf: float = 0.3
-) -> dict[str, float]:
-    """Precision and recall at IoU .5 from `conf` up; a box on a door hardly in view counts as wrong."""
-    hits = found = true = 0
-    for one in held_out if held_out is not None else pictures(HELD_OUT_SEED, HELD_OUT_PICTURES, SHARES):
-        boxes = detector.detect([one.bgr[:, :, ::-1]])[0]
-        sure = [box.xyxy for box in boxes if box.score >= conf]
-        wanted = one.seen.boxes.get(DOOR, [])
-        hits, found, true = hits + matches(sure, wanted), found + len(sure), true + len(wanted)
-    return {"precision": hits / max(1, found), "recall": hits / max(1, true), "doors": float(true)}

@@ -1,0 +1,209 @@
+"""`data-miner run`: register, follow to the end, write the dataset, say what happened."""
+
+import json
+import sys
+import time
+from contextlib import ExitStack, nullcontext
+from typing import Any
+
+import click
+
+from data_miner.cli import summary
+from data_miner.cli.context import open_ledger, open_store
+from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
+from data_miner.cli.live import Progress
+from data_miner.cli.preparation import Prepared, load, model_folders, register, registration
+from data_miner.config.settings import Settings
+from data_miner.errors import UsageError
+from data_miner.ledger import projects, status
+from data_miner.ledger.connection import Cursor, Ledger
+from data_miner.ledger.embedded import EmbeddedPostgres
+from data_miner.observe import logs
+
+DONE, DEAD_LEFT, WAITS_FOR_SITE, INTERRUPTED = 0, 3, 6, 130
+
+
+@click.command()
+@click.argument("project_file", metavar="[PROJECT]", required=False)
+@click.option(
+    "--pipeline",
+    default="mine",
+    show_default=True,
+    help="mine, ingest (download, extract) or annotate (the rest).",
+)
+@click.option(
+    "--source", "sources", multiple=True, metavar="PATH_OR_URL", help="One more source, added for good."
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N videos.")
+@click.option("--refresh", is_flag=True, help="Ask every source again.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting, e.g. filter.model=null.",
+)
+@click.option("--device", metavar="DEVICE", help="cpu, or cuda; default: a GPU when there is one.")
+@click.option("--cpus", type=int, metavar="N", help="CPUs to use.")
+@click.option("--gpus", type=int, metavar="N", help="GPUs to use.")
+@click.option("--no-wait", is_flag=True, help="End (exit 6) when only videos that wait for a site are left.")
+@click.option("--submit", is_flag=True, help="Submit to the Ray cluster at RAY_ADDRESS=http://… and follow.")
+@click.option("--json", "as_json", is_flag=True, help="The final status on stdout, as JSON.")
+@with_project
+@around
+@pass_invocation
+def run(invocation: Invocation, project_file: str | None, **flags: Any) -> int:
+    """Mine a project, or go on where it stopped. Ctrl-C is safe; the same command goes on."""
+    if flags["submit"]:
+        raise UsageError(
+            "--submit is not built yet; set RAY_ADDRESS=host:6379 and run on a node of the cluster"
+        )
+    import pipelines
+
+    started = time.monotonic()
+    settings, pipeline = invocation.settings, pipelines.load(flags["pipeline"])
+    wanted = project_file or invocation.wanted_project()
+    server = EmbeddedPostgres(settings.postgres) if settings.database_url is None else None
+    if server is None or not server.exists:
+        load(
+            wanted,
+            settings,
+            flags["overrides"],
+            None if server is not None else Ledger(str(settings.database_url)),
+        )
+    with ExitStack() as stack:
+        ledger = stack.enter_context(open_ledger(settings, create=True, server=server))
+        name, config = load(wanted, settings, flags["overrides"], ledger)
+        own = registration(
+            name,
+            config,
+            pipeline,
+            settings,
+            added=flags["sources"],
+            video_limit=flags["limit"],
+            is_refreshed=flags["refresh"],
+        )
+        mining = Mining(invocation, settings, pipeline, ledger, server, flags, started)
+        return mining.run(own, config)
+
+
+class Mining:
+    """One run of one project."""
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        settings: Settings,
+        pipeline: Any,
+        ledger: Ledger,
+        server: EmbeddedPostgres | None,
+        flags: dict[str, Any],
+        started: float,
+    ) -> None:
+        self._invocation, self._settings, self._pipeline = invocation, settings, pipeline
+        self._ledger, self._server, self._flags, self._started = ledger, server, flags, started
+
+    def run(self, own: Any, config: Any) -> int:
+        """Register, work, write, report; returns the exit code."""
+        from data_miner.config.sites import load_sites
+        from data_miner.engine.cluster import checked_address
+        from data_miner.engine.devices import machine
+
+        settings, paces = self._settings, load_sites(self._settings)
+        checked_address(settings.ray_address)
+        device = machine(self._flags["device"], self._flags["cpus"], self._flags["gpus"])
+        store = open_store(settings, self._ledger, create=True)
+        settings.scratch.mkdir(parents=True, exist_ok=True)
+        logs.setup("run", settings.logs, verbosity=self._invocation.verbosity, loki_url=settings.loki_url)
+        prepared = self._ledger.with_retry(lambda cursor: register(cursor, own, config, paces), deadline_s=60)
+        with logs.bound(project=prepared.name):
+            for change in prepared.changes:
+                self._say(f"config     {change}")
+            ending = None
+            if self._has_work(prepared):
+                ending = self._work(prepared, store, device, paces)
+            return self._end(prepared, store[0], ending)
+
+    def _has_work(self, prepared: Prepared) -> bool:
+        with self._ledger.transaction() as cursor:
+            left = status.progress(cursor, prepared.project_id)
+        return not left.is_settled or left.blocked > 0
+
+    def _work(self, prepared: Prepared, store: tuple[Any, str], device: Any, paces: Any) -> Any:
+        from data_miner.engine.cluster import RayCluster
+        from data_miner.engine.session import Session
+        from data_miner.engine.supervisor import Supervisor
+        from data_miner.engine.workplace import Workplace
+        from data_miner.sample.home import SampleHome
+
+        settings, videos = self._settings, prepared.config.sources.sample
+        place = Workplace(settings, self._ledger, store[0], store[1], device, model_folders(settings), paces)
+        supervisor = Supervisor(place, self._pipeline, RayCluster(device, settings.ray_address))
+        if videos:
+            self._say(f"{prepared.name} · {videos} rendered videos; the first time they are made, some 20 s")
+        serving = SampleHome(settings.sample).serving(videos) if videos else nullcontext(None)
+        progress = Progress(
+            prepared.project_id,
+            prepared.name,
+            self._invocation.verbosity < 0,
+            lambda: summary.header(prepared, device, settings, supervisor.dashboard),
+        )
+
+        def show(cursor: Cursor) -> None:
+            progress.announce()
+            progress.show(cursor)
+
+        with serving, progress:
+            session = Session(
+                place,
+                supervisor,
+                prepared.project_id,
+                prepared.config_hash,
+                revive=self._server.ensure if self._server is not None else None,
+                on_progress=show,
+                on_waiting=lambda cursor: self._wait(cursor, prepared, store[0], progress),
+                is_waiting_allowed=not self._flags["no_wait"],
+            )
+            return session.run()
+
+    def _wait(self, cursor: Cursor, prepared: Prepared, store: Any, progress: Progress) -> None:
+        """Only a shut site is left: write what is done, and say who is waited for."""
+        self._dataset(prepared, store)
+        for row in status.waits_for(cursor, prepared.project_id):
+            progress.say(summary.waiting_line(row))
+
+    def _dataset(self, prepared: Prepared, store: Any) -> Any:
+        from data_miner.export.dataset import write_dataset
+
+        with self._ledger.transaction() as cursor:
+            row = projects.find(cursor, prepared.name)
+        return write_dataset(self._ledger, row, store, self._settings.datasets)
+
+    def _end(self, prepared: Prepared, store: Any, ending: Any) -> int:
+        is_interrupted = ending is not None and ending.is_interrupted
+        if not is_interrupted and "detect" in prepared.plan["stages"] + prepared.plan["stages"][-1:]:
+            self._dataset(prepared, store)
+        with self._ledger.transaction() as cursor:
+            row = projects.find(cursor, prepared.name)
+            found = summary.status_of(cursor, row, self._settings)
+            waits = status.waits_for(cursor, prepared.project_id)
+            left = status.progress(cursor, prepared.project_id)
+            lines = summary.lines(
+                cursor, row, found, seconds=time.monotonic() - self._started, has_worked=ending is not None
+            )
+        if self._flags["as_json"]:
+            print(json.dumps(found))
+        elif self._invocation.verbosity >= 0:
+            print("\n".join(lines))
+        for site in waits:
+            self._say(summary.waiting_line(site))
+        sys.stdout.flush()
+        if is_interrupted:
+            return INTERRUPTED
+        if left.blocked:
+            return WAITS_FOR_SITE
+        return DEAD_LEFT if left.dead else DONE
+
+    def _say(self, line: str) -> None:
+        if self._invocation.verbosity >= 0:
+            click.echo(line, err=True)
