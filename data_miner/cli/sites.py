@@ -19,18 +19,18 @@ _HEAD = ("site", "state", "since", "why", "next try", "today", "waiting", "pace"
 @pass_invocation
 def sites(invocation: Invocation, as_json: bool) -> None:
     """Show each site's pace and whether it lets us in."""
-    rows: list[Any] = []
+    rows, why = list[Any](), "no site was asked yet"
     try:
         with open_ledger(invocation.settings, create=False) as ledger, ledger.transaction() as cursor:
             rows = ledger_sites.overview(cursor)
     except NothingYetError as nothing:
-        click.echo(f"data-miner: {nothing}", err=True)
+        why = str(nothing)
     if as_json:
         click.echo(json.dumps([_entry(row) for row in rows], indent=2, ensure_ascii=False))
     elif rows:
         click.echo("\n".join(words.table(_HEAD, map(_line, rows))))
     else:
-        click.echo("data-miner: no site was asked yet", err=True)
+        click.echo(f"data-miner: {why}", err=True)
 
 
 def _entry(row: Any) -> dict[str, Any]:

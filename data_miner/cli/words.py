@@ -66,7 +66,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
         any(_is_number(row[i]) for row in rows) and all(_is_number(row[i]) or row[i] is None for row in rows)
         for i in range(len(head))
     ]
-    cells = [[_cell(value) for value in row] for row in [head, *rows]]
+    cells = [list(head), *([_cell(value) for value in row] for row in rows)]
     widths = [max(_width(line[i]) for line in cells) for i in range(len(head))]
     return ["  ".join(map(_padded, line, widths, is_right)).rstrip() for line in cells]
 

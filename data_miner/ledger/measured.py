@@ -59,4 +59,5 @@ def any_embedding(cursor: Cursor, project_id: int) -> tuple[str, int] | None:
 
 def images(cursor: Cursor, project_id: int) -> int:
     """How many pictures the next dataset version would have, backgrounds aside."""
-    return int(cursor.execute(sql("measured", "images"), {"project_id": project_id}).fetchone().n)
+    row: Any = cursor.execute(sql("measured", "images"), {"project_id": project_id}).fetchone()
+    return int(row.n)

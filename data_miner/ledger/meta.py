@@ -1,6 +1,7 @@
 """Facts about the ledger itself: the id of the store its artifacts lie in, the server's version and size."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.queries import sql
@@ -30,5 +31,5 @@ def keep_store_id(cursor: Cursor, found: str) -> str:
 
 def server(cursor: Cursor) -> Server:
     """Ask the server for its version and this database's size."""
-    row = cursor.execute(sql("meta", "server")).fetchone()
+    row: Any = cursor.execute(sql("meta", "server")).fetchone()
     return Server(str(row.version).split(" ")[0], int(row.size_bytes))

@@ -65,6 +65,10 @@ class Home:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
+    def talk(self) -> str:
+        """The end of what started commands said."""
+        return (self.cwd / "talk.txt").read_text()[-2000:]
+
     def server(self) -> EmbeddedPostgres:
         """The embedded server of this folder."""
         return EmbeddedPostgres(self.data / "postgres")
@@ -170,7 +174,7 @@ _ROWS = {
         f.brightness, f.contrast, f.phash FROM frame f JOIN {_SEGMENT} n ON n.id = f.segment_id""",
     "score": f"""SELECT n.natural, s.pts_ms, s.key, s.positive, s.positive_prompt, s.negative, s.junk
         FROM frame_score s JOIN {_SEGMENT} n ON n.id = s.segment_id""",
-    "verdict": f"""SELECT n.natural, v.pts_ms, v.reason, v.is_kept, r.natural, v.representative_pts_ms
+    "verdict": f"""SELECT n.natural, v.pts_ms, v.reason, v.is_kept, r.natural AS representative, v.representative_pts_ms
         FROM project_frame v JOIN {_SEGMENT} n ON n.id = v.segment_id
         LEFT JOIN {_SEGMENT} r ON r.id = v.representative_segment_id""",
     "decided": f"""SELECT n.natural, ps.filtered, ps.is_decided, ps.moved, ps.ordinal, ps.rank
@@ -179,7 +183,7 @@ _ROWS = {
         FROM detection_run d JOIN {_SEGMENT} n ON n.id = d.segment_id""",
     "detection": f"""SELECT n.natural, d.pts_ms, d.detector, d.ordinal, d.prompt, d.score, d.x1, d.y1, d.x2, d.y2
         FROM detection d JOIN {_SEGMENT} n ON n.id = d.segment_id""",
-    "job": f"""SELECT j.stage, j.state, j.key, coalesce(j.reason, ''), coalesce(j.video_id, ''), n.natural
+    "job": f"""SELECT j.stage, j.state, j.key, coalesce(j.reason, '') AS why, coalesce(j.video_id, '') AS video, n.natural
         FROM job j LEFT JOIN {_SEGMENT} n ON n.id = j.segment_id""",
 }
 _ARTIFACTS = f"""
