@@ -41,23 +41,31 @@ class Intent:
 
     def lines(self) -> list[str]:
         """For people."""
-        found = self._found
-        lines = [
-            _line("config", f"{found.before.config_hash[:6]} → {self._hash}: {change}")
-            for change in self._changes
-        ]
-        if self._changes and found.passed != found.funnel.get("passed", 0):
-            now, then = found.funnel.get("passed", 0), found.passed
+        lines = [*self._differences(), _line("sources", self._sources()), *self._known()]
+        if not any(work.items.value for work in self._works):
+            return [*lines, _line("to do", "nothing to mine" + self._afterwards())]
+        return [*lines, *self._table(), _line("in all", self._total())]
+
+    def _differences(self) -> list[str]:
+        """What the configuration changes, and what that does to stored verdicts where the pictures stay."""
+        before, now, then = self._found.before, self._found.funnel.get("passed", 0), self._found.passed
+        lines = [_line("config", f"{before.config_hash[:6]} → {self._hash}: {change}") for change in self._changes]
+        has_pixels = not any(work.items.value for work in self._works if work.stage == "extract")
+        if self._changes and now != then and has_pixels:
             lines.append(_line("match", f"{words.number(now)} → {words.number(then)} ({then - now:+,})"))
-        lines.append(_line("sources", self._sources()))
+        return lines
+
+    def _known(self) -> list[str]:
+        found, lines = self._found, list[str]()
         if found.found:
             lines.append(_line("videos", f"{words.number(found.found)} known"))
         if found.skipped:
             counted = f"{words.number(sum(found.skipped.values()))} videos: {words.reasons(found.skipped)}"
             lines.append(_line("skipped", counted))
-        if not any(work.items.value for work in self._works):
-            return [*lines, _line("to do", "nothing; a run would end at once")]
-        return [*lines, *self._table(), _line("in all", self._total())]
+        return lines
+
+    def _afterwards(self) -> str:
+        return "; the dataset follows the new verdicts" if self._changes else ""
 
     @property
     def _hash(self) -> str:
