@@ -2,6 +2,8 @@
 
 import math
 import re
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,15 @@ def train_scorer(target: Path, epochs: int = EPOCHS, count: int = TRAIN_PICTURES
 
     torch.manual_seed(0)
     words, looks = _tokenizer(), _image_processor()
-    words.save_pretrained(target)
-    looks.save_pretrained(target)
     model = _fresh_model(len(words))
     _fit(model, words, Lessons(looks, count), epochs)
-    model.half().save_pretrained(target)
-    for file in target.iterdir():
-        file.chmod(0o644)
-    _processor_config(target)
+    with tempfile.TemporaryDirectory() as name:  # the folder that runs read from changes only at the end
+        for part in (words, looks, model.half()):
+            part.save_pretrained(name)
+        _processor_config(Path(name))
+        target.mkdir(exist_ok=True)
+        for file in Path(name).iterdir():
+            shutil.copyfile(file, target / file.name)
 
 
 def _tokenizer() -> Any:

@@ -1,7 +1,9 @@
 """Which sources a project names, in the order that gives them their ordinals."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from data_miner.config.schema import ProjectConfig
 from data_miner.errors import NeverError, UsageError
@@ -55,8 +57,18 @@ def _folder(text: str) -> SourceSpec:
 
 def _url(url: str, allow: frozenset[str]) -> SourceSpec:
     if "://" in url:
-        try:
-            check_url(url, allow)
-        except NeverError as error:
-            raise UsageError(f"{url}: {error.detail}") from error
+        parts = urlsplit(url)
+        refusal = _refusal(f"{parts.scheme}://{parts.netloc}", allow)
+        if refusal is not None:
+            raise UsageError(f"{url}: {refusal}")
     return SourceSpec("url", url, site_of(url))
+
+
+@lru_cache(maxsize=4096)
+def _refusal(origin: str, allow: frozenset[str]) -> str | None:
+    """Why a host is refused; each is looked up once, a batch file may hold thousands of URLs of one."""
+    try:
+        check_url(origin, allow)
+    except NeverError as error:
+        return error.detail
+    return None
