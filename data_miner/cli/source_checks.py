@@ -1,4 +1,4 @@
-"""Doctor's look at what downloads stand on: yt-dlp, its JavaScript runtime, the sites' doors. Asks no site."""
+"""Doctor's look at what downloads stand on: yt-dlp, its JavaScript runtime, the sites. Asks none."""
 
 import os
 import re
@@ -87,7 +87,7 @@ def _cure(reason: str) -> str:
     if reason == "extractor_broken":
         return "make upgrade-yt-dlp"
     if reason in ("bot_check", "rate_limited"):
-        return "wait: run asks again by itself; a longer sleep_interval in configs/sites.yaml helps, cookies do not"
+        return "wait, run asks again by itself; a longer sleep_interval in configs/sites.yaml helps"
     if reason == "network":
         return "check the network and the proxy of this machine, e.g. curl -I https://www.youtube.com"
     return "wait: run asks again by itself at the time above"

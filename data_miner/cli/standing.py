@@ -30,7 +30,7 @@ def status_of(cursor: Cursor, project: Any, settings: Settings) -> dict[str, Any
         "boxes_by_class": by_class,
         "drops": status.drops(cursor, project.id),
         "failures": status.failures(cursor, project.id),
-        "sites": {site.name: _site(site) for site in status.sites(cursor, project.id)},
+        "sites": {site.name: _site(site) for site in measured.sites(cursor, project.id)},
         "eta_s": eta_of(cursor, project.id) if state == "running" else None,
         "disk_bytes": _disk_bytes(cursor, project, settings),
         "dataset": dataset_of(project, settings),

@@ -51,6 +51,11 @@ def disk(cursor: Cursor, project_id: int) -> Any:
     return cursor.execute(sql("measured", "disk"), {"project_id": project_id}).fetchone()
 
 
+def sites(cursor: Cursor, project_id: int) -> list[Any]:
+    """Sites that the project's sources and videos come from: name, state, reason, since, next_try."""
+    return cursor.execute(sql("measured", "sites"), {"project_id": project_id}).fetchall()
+
+
 def any_embedding(cursor: Cursor, project_id: int) -> tuple[str, int] | None:
     """Artifact of some embeddings and how many vectors it holds: all vectors have its size."""
     row = cursor.execute(sql("measured", "any_embedding"), {"project_id": project_id}).fetchone()

@@ -34,3 +34,9 @@ WHERE ps.project_id = %(project_id)s AND cardinality(e.pts_ms) > 0 LIMIT 1
 SELECT count(*)::int AS n FROM project p JOIN project_frame pf ON pf.project_id = p.id AND pf.is_kept AND pf.reason IS NULL
 WHERE p.id = %(project_id)s AND (NOT p.plan ? 'detect' OR EXISTS (SELECT FROM project_box b
     WHERE b.project_id = p.id AND b.segment_id = pf.segment_id AND b.pts_ms = pf.pts_ms))
+
+-- name: sites
+-- Without the slots, whose -infinity no Python date can hold.
+SELECT name, state, reason, since, next_try FROM site WHERE name IN (
+    SELECT v.site FROM project_video pv JOIN video v ON v.id = pv.video_id WHERE pv.project_id = %(project_id)s
+    UNION SELECT s.site FROM source s WHERE s.project_id = %(project_id)s) ORDER BY name
