@@ -5,10 +5,12 @@
 
 import difflib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from types import FrameType
 
 import click
 
@@ -17,7 +19,6 @@ from data_miner.cli.invocation import Invocation, around, with_project
 from data_miner.errors import DataMinerError
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141  # what a shell shows of a program whose reader left
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {  # section -> command -> (module:attribute, one line)
     "What happens": {
         "run": ("data_miner.cli.run:run", "Mine a project, or go on where it stopped."),
@@ -85,6 +86,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    # A closed terminal or a `timeout` ends a command like Ctrl-C does: the embedded server is let go.
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(name) is signal.SIG_DFL:  # not under nohup
+            signal.signal(name, _interrupted)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -109,9 +114,15 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # The interpreter flushes once more at its end and would complain then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return BROKEN_PIPE
+        return 1
+    except SystemExit as left:  # click, when a reader left
+        return left.code if isinstance(left.code, int) else 1
     except Exception as error:
         return _unexpected(error, invocation)
+
+
+def _interrupted(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _unexpected(error: Exception, invocation: Invocation) -> int:

@@ -11,7 +11,7 @@ import pipelines
 from data_miner.cli.context import NothingYetError, open_ledger
 from data_miner.cli.intent import Intent
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
-from data_miner.cli.preparation import load, model_folders, registration
+from data_miner.cli.preparation import load, missing_models, model_folders, registration
 from data_miner.config.schema import ProjectConfig
 from data_miner.config.settings import Settings
 from data_miner.config.sites import load_sites
@@ -78,10 +78,9 @@ def _counted(
 
 def _missing_model(config: ProjectConfig, settings: Settings) -> ModelError | None:
     try:
-        plan_project(config, pipelines.load("mine"), model_folders(settings))
+        return missing_models(plan_project(config, pipelines.load("mine"), model_folders(settings)), settings)
     except ModelError as error:
         return error
-    return None
 
 
 def _without_models(config: ProjectConfig) -> ProjectConfig:

@@ -13,7 +13,7 @@ from data_miner.config.schema import ProjectConfig
 from data_miner.config.settings import Settings
 from data_miner.config.sites import Sites
 from data_miner.engine.session import living_followers
-from data_miner.errors import ConfigError, UsageError
+from data_miner.errors import ConfigError, ModelError, UsageError
 from data_miner.ledger import projects
 from data_miner.ledger.connection import Cursor, Ledger
 from data_miner.ledger.projects import Registration
@@ -41,6 +41,19 @@ class Prepared:
 def model_folders(settings: Settings) -> tuple[Path, ...]:
     """Where model names are looked for."""
     return settings.models, WEIGHTS_OF_THE_SAMPLE
+
+
+def missing_models(plan: Mapping[str, Any], settings: Settings) -> ModelError | None:
+    """Say in one line which models a plan waits for, and where they are looked for; None: they are here."""
+    missing: Mapping[str, str] = plan["missing"]
+    if not missing:
+        return None
+    names = " and ".join(f"{model} ({stage}.model)" for stage, model in missing.items())
+    verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+    return ModelError(
+        f"{names} {verb} not on this machine: put {them} into {settings.models} or, from Hugging Face, into its "
+        "cache (`hf download NAME`); the same command goes on from here"
+    )
 
 
 def load(

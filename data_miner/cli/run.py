@@ -12,7 +12,14 @@ from data_miner.cli import summary
 from data_miner.cli.context import open_ledger, open_store
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
 from data_miner.cli.live import Progress
-from data_miner.cli.preparation import Prepared, load, model_folders, register, registration
+from data_miner.cli.preparation import (
+    Prepared,
+    load,
+    missing_models,
+    model_folders,
+    register,
+    registration,
+)
 from data_miner.config.settings import Settings
 from data_miner.errors import UsageError
 from data_miner.ledger import projects, status
@@ -119,6 +126,8 @@ class Mining:
         with logs.bound(project=prepared.name):
             for change in prepared.changes:
                 self._say(f"config     {change}")
+            for stage, model in prepared.plan["missing"].items():
+                self._say(f"{stage:<11}waits for {model}, which is not on this machine; what needs none goes on")
             ending = None
             if self._has_work(prepared):
                 ending = self._work(prepared, store, device, paces)
@@ -202,6 +211,9 @@ class Mining:
             return INTERRUPTED
         if left.blocked:
             return WAITS_FOR_SITE
+        missing = missing_models(prepared.plan, self._settings)
+        if missing is not None:
+            raise missing
         return DEAD_LEFT if left.dead else DONE
 
     def _say(self, line: str) -> None:

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from data_miner.config.settings import Settings
+from data_miner.engine.session import living_followers
 from data_miner.errors import DataMinerError
 from data_miner.export.versions import latest_version
-from data_miner.ledger import measured, projects, status
+from data_miner.ledger import measured, status
 from data_miner.ledger.connection import Cursor
 from data_miner.store.artifacts import Store
-
-FOLLOWED_S = 15.0  # a run that has not renewed for so long follows no more
 
 
 def status_of(cursor: Cursor, project: Any, settings: Settings) -> dict[str, Any]:
@@ -43,9 +42,8 @@ def state_of(cursor: Cursor, project: Any) -> str:
         return "paused"
     left = status.progress(cursor, project.id)
     if left.is_settled:
-        return "blocked" if left.blocked else "finished"
-    following = projects.followers(cursor, project.id, FOLLOWED_S)
-    return "running" if any(run.is_renewed for run in following) else "idle"
+        return "blocked" if left.blocked or project.plan.get("missing") else "finished"
+    return "running" if living_followers(cursor, project.id) else "idle"
 
 
 def eta_of(cursor: Cursor, project_id: int) -> float | None:

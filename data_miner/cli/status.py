@@ -56,10 +56,12 @@ def _one(cursor: Cursor, name: str, settings: Settings, as_json: bool) -> list[s
     if as_json:
         return [json.dumps(found, indent=2, ensure_ascii=False)]
     eta = f" · about {words.duration(found['eta_s'])} left" if found["eta_s"] is not None else ""
+    missing = project.plan.get("missing") or {}
     disk = " · ".join(f"{kind} {words.size(n)}" for kind, n in found["disk_bytes"].items() if n)
     return [
         f"{project.name} · {found['state']} · config {found['config'][:6]}{eta}",
         *stage_table(found),
+        *(f"{stage:<11}waits for {model}, which is not on this machine" for stage, model in missing.items()),
         *summary_lines(found, yields=ledger_status.yields(cursor, project.name))[1:],
         f"{'disk':<11}{disk}",
     ]

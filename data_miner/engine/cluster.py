@@ -1,23 +1,20 @@
-"""Ray: started here or joined, and the actors on it. `ray.remote` is applied in this file and nowhere else."""
+"""The actors on a Ray cluster. `ray.remote` is applied in this file and nowhere else."""
 
 import logging
-import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cache
 from typing import Any
-
-import psutil
 
 from data_miner.engine.assignment import Assignment
 from data_miner.engine.devices import Machine
-from data_miner.errors import UnreachableError, UsageError
+from data_miner.engine.head import Head
+from data_miner.errors import UsageError
 
 log = logging.getLogger(__name__)
 
-NAMESPACE = "data-miner"
-_OBJECT_STORE_BYTES = 80 * 2**20  # nothing of ours goes through it; Ray wants 75 MB at least
-_METHODS_AT_ONCE = 4  # run() occupies one thread for good; stop() and nudge() come beside it
+_METHODS_AT_ONCE = 4  # run() occupies one thread for good, opened() one at first; stop() and nudge() come beside
+_STOP_S = 20.0
 
 
 @dataclass(slots=True)
@@ -30,8 +27,9 @@ class Member:
     gpus: float
     actor: Any
     result: Any  # of run()
+    opened: Any  # of opened()
     asked_at: float = field(default_factory=time.monotonic)
-    is_started: bool = False
+    opened_at: float | None = None  # None: pending, or loading its model; it holds no job
     stopping_since: float | None = None
 
 
@@ -40,68 +38,43 @@ class RayCluster:
 
     def __init__(self, machine: Machine, address: str | None = None) -> None:
         self._machine, self._address = machine, checked_address(address)
-        self._raylet: psutil.Process | None = None
-        self.dashboard: str | None = None
+        self._head: Head | None = None
 
-    def start(self) -> None:
-        """Start or join. Raises UnreachableError."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        import ray
+    @property
+    def dashboard(self) -> str | None:
+        """Where the Ray dashboard is, once Ray runs."""
+        return self._head.dashboard if self._head is not None else None
 
-        common = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
-        try:
-            if self._address is not None:
-                context = ray.init(address=self._address, **common)
-            else:
-                context = ray.init(
-                    address="local",  # anything else joins a stray cluster noted in Ray's temp folder
-                    num_cpus=self._machine.cpus,
-                    num_gpus=len(self._machine.cards),
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    include_dashboard=True,
-                    dashboard_host="127.0.0.1",
-                    **common,
-                )
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            where = self._address or "on this machine"
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UnreachableError(
-                f"ray {where} does not come up: {first}; see `data-miner doctor`"
-            ) from error
-        self.dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else None
-        if self._address is None:
-            self._raylet = _raylet_of_this_process()
+    def start(self, wait_s: float = 0) -> bool:
+        """Start or join unless that was done; is Ray up by now? Raises UnreachableError."""
+        if self._head is None:
+            self._head = Head(self._machine, self._address)
+        return self._head.is_up(wait_s)
 
     def is_alive(self) -> bool:
-        """Is our own raylet still there? Ray itself tells its driver only after some 14 s."""
-        return self._raylet is None or (
-            self._raylet.is_running() and self._raylet.status() != psutil.STATUS_ZOMBIE
-        )
+        """Is our own Ray still there?"""
+        return self._head is not None and self._head.is_alive()
 
-    def stop(self) -> None:
+    def stop(self, wait_s: float = _STOP_S) -> None:
         """Leave, and take a Ray of our own down with us."""
-        import ray
-
-        ray.shutdown()
+        if self._head is not None:
+            self._head.stop(wait_s)
+            self._head = None
 
     def start_worker(self, assignment: Assignment, name: str, cpus: float, gpus: float) -> Member:
         """Ask for one actor; it may stay pending until there is room."""
         import ray
 
-        from data_miner.engine.worker import Worker
-
-        remote = ray.remote(Worker).options(
+        remote = ray.remote(_class_of(assignment.stages[-1])).options(
             name=name,
             num_cpus=cpus,
-            num_gpus=gpus,
+            num_gpus=checked_share(gpus),
             max_concurrency=_METHODS_AT_ONCE,
             max_restarts=0,
             max_task_retries=0,
         )
         actor = remote.remote(assignment)
-        return Member(assignment, name, cpus, gpus, actor, actor.run.remote())
+        return Member(assignment, name, cpus, gpus, actor, actor.run.remote(), actor.opened.remote())
 
     def capacity(self) -> tuple[float, float]:
         """CPUs and GPUs of the whole cluster."""
@@ -112,15 +85,21 @@ class RayCluster:
         resources = ray.cluster_resources()
         return float(resources.get("CPU", 0)), float(resources.get("GPU", 0))
 
-    def ended(self, members: list[Member]) -> list[tuple[Member, BaseException | None]]:
-        """Workers whose run() ended since the last call, with what it raised."""
+    def look(self, members: list[Member]) -> list[tuple[Member, BaseException | None]]:
+        """Note who has opened; returns those whose run() ended, with what it raised."""
         import ray
 
-        if not members:
+        results = {member.result: member for member in members}
+        openings = {member.opened: member for member in members if member.opened_at is None}
+        if not results:
             return []
-        by_result = {member.result: member for member in members}
-        done, _ = ray.wait(list(by_result), num_returns=len(by_result), timeout=0)
-        return [(by_result[result], _raised_by(result)) for result in done]
+        refs = [*results, *openings]
+        done, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
+        ended = [(results[ref], _raised_by(ref)) for ref in done if ref in results]
+        for ref in done:
+            if ref in openings and _raised_by(ref) is None:
+                openings[ref].opened_at = time.monotonic()
+        return ended
 
     def nudge(self, member: Member) -> None:
         """Tell a worker that there may be work."""
@@ -152,6 +131,28 @@ def checked_address(address: str | None) -> str | None:
     return address
 
 
+def checked_share(gpus: float) -> float:
+    """Accept 0, a whole number or 1/n of a GPU; other shares can hang (ray#52133, ray#20933). UsageError."""
+    if gpus == 0 or gpus == int(gpus) or abs(1 / gpus - round(1 / gpus)) < 1e-6:
+        return gpus
+    raise UsageError(f"a share of {gpus} GPU: Ray needs 1/n, e.g. {1 / max(1, round(1 / gpus)):.3g}")
+
+
+def is_death(error: BaseException | None) -> bool:
+    """Did the process die, rather than raise?"""
+    from ray.exceptions import RayActorError
+
+    return isinstance(error, RayActorError)
+
+
+@cache
+def _class_of(stage: str) -> type:
+    """Worker under its stage's name: that is what the dashboard and `ps` show."""
+    from data_miner.engine.worker import Worker
+
+    return type(stage.capitalize(), (Worker,), {"__doc__": Worker.__doc__})
+
+
 def _raised_by(result: Any) -> BaseException | None:
     import ray
 
@@ -163,15 +164,3 @@ def _raised_by(result: Any) -> BaseException | None:
     except ray.exceptions.RayError as error:
         return error
     return None
-
-
-def is_death(error: BaseException | None) -> bool:
-    """Did the process die, rather than raise?"""
-    from ray.exceptions import RayActorError
-
-    return isinstance(error, RayActorError)
-
-
-def _raylet_of_this_process() -> psutil.Process | None:
-    children = psutil.Process().children(recursive=True)
-    return next((child for child in children if Path(child.name()).name == "raylet"), None)

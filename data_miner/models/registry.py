@@ -21,6 +21,7 @@ KINDS: dict[str, str] = {  # kind -> role; what a config.json calls model_type i
     "clip": "filter",
 }
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_PUBLISHED = re.compile(r"(yolov?\d+|yoloe-|yolo_nas|rtdetr)[\w.-]*\.pt")  # weights that Ultralytics names
 NOT_WEIGHTS = {".md", ".txt~", ".lock", ".png", ".jpg"}  # a changed model card is no changed model
 
 
@@ -40,7 +41,7 @@ def check(name: str, role: str, search: Sequence[Path] = ()) -> ModelRef:
     Relative paths are tried below each folder of `search`, then below the working directory. role: a key of
     ROLES. Raises ModelError, one line, when it is nowhere, empty, or of the wrong kind.
     """
-    ref = _on_disk(name, search) or _in_cache(name)
+    ref = find(name, search)
     if ref is None:
         places = ", ".join(str(place) for place in (*search, Path.cwd()))
         cache = " nor in the Hugging Face cache" if REPOSITORY.fullmatch(name) else ""
@@ -55,6 +56,18 @@ def check(name: str, role: str, search: Sequence[Path] = ()) -> ModelRef:
         is_role, wanted = ROLES[KINDS[ref.kind]], ROLES[role]
         raise ModelError(f"{ref.path}: this is {is_role} ({ref.kind}), but {role}.model must be {wanted}")
     return ref
+
+
+def find(name: str, search: Sequence[Path] = ()) -> ModelRef | None:
+    """Look where check() looks; None when it is nowhere. Raises ModelError for what is there and no model."""
+    return _on_disk(name, search) or _in_cache(name)
+
+
+def is_published(name: str) -> bool:
+    """Is this the name of a repository or of Ultralytics' weights, which may still come, rather than a path?"""
+    if REPOSITORY.fullmatch(name):
+        return not name.endswith((".pt", "_openvino_model"))
+    return _PUBLISHED.fullmatch(name) is not None
 
 
 def digest(ref: ModelRef) -> str:

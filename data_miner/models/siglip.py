@@ -58,7 +58,8 @@ class TransformersScorer:
         self._model = None
 
     def _look(self, rgb: list[Rgb]) -> Any:
-        inputs = self._pictures(images=rgb, return_tensors="pt", input_data_format="channels_last")
+        whole = [np.ascontiguousarray(picture) for picture in rgb]  # torch takes no reversed views
+        inputs = self._pictures(images=whole, return_tensors="pt", input_data_format="channels_last")
         moved = {
             key: value.to(self._device, self._dtype) if value.is_floating_point() else value.to(self._device)
             for key, value in inputs.items()

@@ -22,7 +22,7 @@ photographs.
 
 - `{detector}` finds boxes of the class `glass_door`. A YOLO11 of depth .33 and width .125 at {imgsz} px,
   loaded by Ultralytics.
-- `{scorer}/` says how well a prompt fits a picture. A SigLIP of 4 vision and 2 text layers at {side} px,
+- `{scorer}/` says how well a prompt fits a picture. A SigLIP of 3 vision and 2 text layers at {side} px,
   loaded by transformers.
 
 | | detector | scorer |
@@ -35,9 +35,14 @@ photographs.
 | recall there | {detector_recall:.3f} | {scorer_recall:.3f} |
 
 Detector: boxes from score .3 up, matched at IoU .5; a box on a door of which less than 35 % is in view
-counts as wrong. Scorer: the filter's rule with its default thresholds (.3 / .3 / .1, junk .3 / .1) and the
-prompts {prompts}. Pictures that it decides wrongly, by what they show: {wrong}. Pictures where people would
-differ on the caption (a glass door hardly in view, a window beside a wooden door) are left out.
+counts as wrong. Scorer: the filter's rule with its default thresholds (.3 / .3 / .1, junk .3 / .1) and
+
+- positive: {positive}
+- negative: {negative}
+- junk: {junk}
+
+Pictures that it decides wrongly, by what they show: {wrong}. Pictures where people would differ on the
+caption (a glass door hardly in view, a window beside a wooden door) are left out.
 
 Made by `python -m data_miner.sample.train` from random weights on two CPU threads
 ({versions}).
@@ -101,7 +106,9 @@ def card(scores: Mapping[str, Any]) -> str:
         detector_recall=boxes["recall"],
         scorer_precision=words["precision"],
         scorer_recall=words["recall"],
-        prompts=", ".join(f'"{text}"' for text in (*measure.POSITIVE, *measure.NEGATIVE, *measure.JUNK)),
+        positive=", ".join(measure.POSITIVE),
+        negative=", ".join(measure.NEGATIVE),
+        junk=", ".join(measure.JUNK),
         wrong=", ".join(f"{kind} {count}" for kind, count in words["wrong"].items()) or "none",
         versions=", ".join(
             [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]

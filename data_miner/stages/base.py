@@ -57,6 +57,11 @@ class StagePlan:
     runtime: Mapping[str, Any] = field(default_factory=dict)  # what must be loaded
 
     @property
+    def missing_model(self) -> str | None:
+        """The model that is not on this machine yet; until it is, no job of this stage is derived."""
+        return str(self.runtime["model"]) if self.runtime.get("digest") == "" else None
+
+    @property
     def runtime_key(self) -> str:
         """Jobs of one runtime key can be done by one open runner."""
         return key_of(**self.runtime) if self.runtime else ""
@@ -116,5 +121,11 @@ class Stage(Protocol):
 
 
 def model_of(name: str, role: str, models: Sequence[Path]) -> dict[str, str]:
-    """Name and digest of a model, as they stand in a plan. Raises ModelError when it is not on this machine."""
+    """Name and digest of a model, as they stand in a plan.
+
+    The digest of a published model that is not on this machine is empty. Raises ModelError for a path that is
+    not there and for what cannot play the role.
+    """
+    if registry.is_published(name) and registry.find(name, models) is None:
+        return {"model": name, "digest": ""}
     return {"model": name, "digest": registry.digest(registry.check(name, role, models))}

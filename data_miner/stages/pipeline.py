@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,16 @@ def plan_project(config: ProjectConfig, pipeline: Pipeline, models: Sequence[Pat
     """Say how this configuration has every stage run, as stored in `project.plan`. Raises ModelError.
 
     All stages are planned, also those that this pipeline leaves to another run: keys must not depend on it.
+    `stages` ends before the first whose model is not on this machine; `missing` names such models by stage.
     """
     plans: dict[str, StagePlan] = {}
     for name, stage in STAGES.items():
         if name != "detect" or config.detect.model:
             plans[name] = stage.plan(config, plans, models)
+    wanted = [name for name in pipeline.stages if name in plans]
+    missing = {name: plans[name].missing_model for name in wanted if plans[name].missing_model}
     return {
         **{name: plan.stored() for name, plan in plans.items()},
-        "stages": [name for name in pipeline.stages if name in plans],
+        "stages": list(takewhile(lambda name: name not in missing, wanted)),
+        "missing": missing,
     }

@@ -111,14 +111,21 @@ def test_a_new_conf_is_sql(home: Home, first_run: dict[str, Any]) -> None:
 
 
 def test_a_threshold_embeds_nothing_and_detects_only_what_is_newly_unique(home: Home) -> None:
-    base = _run(home, "filter.thresholds.positive=0.6")
+    usual = _passed(home)
+    strict = _run(home, f"filter.thresholds.positive={_median_score(home)}")
     before, known = _batches(home), _detected(home)
 
-    after = _run(home, "filter.thresholds.positive=0.05", "filter.thresholds.margin=0.01")
+    loose = _run(
+        home,
+        "filter.thresholds.positive=0.02",
+        "filter.thresholds.negative=0.9",
+        "filter.thresholds.margin=0",
+    )
 
     new = _batches(home)[len(before) :]
     kept = _kept(home)
-    assert after["frames"]["passed"] > base["frames"]["passed"]
+    assert strict["frames"]["passed"] < len(usual) < loose["frames"]["passed"]
+    assert len(kept - known) > 0
     assert {stage for stage, _ in new} <= {"dedup", "detect"}
     assert sum(items for stage, items in new if stage == "detect") == len(kept - known)
     assert kept <= _detected(home)
@@ -127,7 +134,7 @@ def test_a_threshold_embeds_nothing_and_detects_only_what_is_newly_unique(home: 
 def test_a_threshold_put_back_costs_nothing_but_sql_and_dedup(home: Home) -> None:
     before = _batches(home)
 
-    _run(home, "filter.thresholds.positive=0.6")
+    _run(home)
 
     assert {stage for stage, _ in _batches(home)[len(before) :]} <= {"dedup"}
 
@@ -162,6 +169,17 @@ def _query(home: Home, text: str) -> list[Any]:
 
 def _batches(home: Home) -> list[tuple[str, int]]:
     return [(r.stage, r.items) for r in _query(home, "SELECT stage, items FROM batch_stat ORDER BY id")]
+
+
+def _passed(home: Home) -> list[Any]:
+    return _query(home, "SELECT segment_id, pts_ms FROM project_frame WHERE reason IS NULL")
+
+
+def _median_score(home: Home) -> float:
+    """Half of the frames that pass have more."""
+    text = """SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY s.positive) AS median FROM frame_score s
+        JOIN project_frame pf USING (project_id, segment_id, pts_ms) WHERE pf.reason IS NULL"""
+    return float(_query(home, text)[0].median)
 
 
 def _kept(home: Home) -> set[tuple[int, int]]:

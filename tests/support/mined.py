@@ -1,4 +1,4 @@
-"""A small mined project in one process: the real stages over a real ledger, boxes at known places instead of a model.
+"""A small project mined in one process: real stages, a real ledger, boxes at known places for a model's.
 
 Three films of numbered patterns, of which the first two show the same, and one file that is no film.
 """
@@ -30,7 +30,7 @@ classes: [thing]
 sources: {{folder: {films}}}
 extract: {{fps: 1}}
 filter: {{min_side: 0, min_sharpness: 0, min_contrast: 0, brightness: [0, 255]}}
-dedup: {{hash_distance: 8}}
+dedup: {{hash_distance: 6}}
 detect: {{model: {model}}}
 export: {{background: 0.2}}
 """

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ class Home:
 
     data: Path
     cwd: Path
+    variables: Mapping[str, str] = field(default_factory=dict)  # of the environment, beside the machine's
 
     def environment(self) -> dict[str, str]:
         """The machine's, without what would lead elsewhere."""
         hidden = ("DATABASE_URL", "RAY_ADDRESS", "LOKI_URL", "DATA_MINER_STORE", "DATA_MINER_PROJECT")
         kept = {k: v for k, v in os.environ.items() if k not in hidden and not k.startswith("PG")}
-        return {**kept, "DATA_MINER_DATA": str(self.data), "DATA_MINER_MIN_FREE": "0"}
+        return {**kept, "DATA_MINER_DATA": str(self.data), "DATA_MINER_MIN_FREE": "0", **self.variables}
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command; its talk goes to a file beside the data."""

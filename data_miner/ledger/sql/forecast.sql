@@ -20,6 +20,7 @@ FROM (SELECT coalesce(f.duration_ms / 1000.0, v.duration_s)::float AS seconds
     FROM project_video pv JOIN video v ON v.id = pv.video_id LEFT JOIN "fetch" f ON f.id = pv.fetch_id
     JOIN project p ON p.id = pv.project_id
     WHERE pv.project_id = %(project_id)s AND pv.reason IS NULL AND NOT pv.is_cut AND v.skipped IS NULL
+      AND NOT EXISTS (SELECT FROM job j WHERE j.fetch_id = pv.fetch_id AND j.stage = 'download' AND j.state = 'dead')
       AND (p.video_limit IS NULL OR pv.fetch_id IS NOT NULL)) AS own
 
 -- name: unextracted

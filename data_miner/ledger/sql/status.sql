@@ -4,7 +4,10 @@
 SELECT count(*) FILTER (WHERE state IN ('waiting', 'running'))::int AS outstanding,
     count(*) FILTER (WHERE state = 'blocked')::int AS blocked,
     count(*) FILTER (WHERE state = 'dead')::int AS dead
-FROM project_job WHERE project_id = %(project_id)s
+FROM project_job AS own JOIN project ON project.id = own.project_id
+WHERE own.project_id = %(project_id)s
+  -- What another pipeline left, or waits for a model that is not here, is nobody's work in this run.
+  AND plan -> 'stages' ? CASE stage WHEN 'expand' THEN 'download' ELSE stage END
 
 -- name: stages
 -- By video: a video counts once a stage, in the state that needs most attention.
@@ -85,7 +88,8 @@ SELECT locator, videos, images FROM yield_per_source WHERE project = %(name)s AN
 
 -- name: open_sources
 SELECT count(*) FILTER (WHERE NOT is_held)::int AS waiting, count(*) FILTER (WHERE is_held)::int AS held
-FROM source WHERE project_id = %(project_id)s AND expanded_at IS NULL
+FROM source JOIN project ON project.id = project_id
+WHERE project_id = %(project_id)s AND expanded_at IS NULL AND plan -> 'stages' ? 'download'
 
 -- name: seconds_each
 -- Mean seconds an item by stage, over the last thousand batches that did something.

@@ -44,6 +44,6 @@ def test_a_clip_scores_by_its_cosine(clip_folder: Path) -> None:
     words = AutoTokenizer.from_pretrained(clip_folder)(texts, padding=True, return_tensors="pt")
     with torch.inference_mode():
         output = model(**words, **pixels)
-    cosines = (output.logits_per_image / model.logit_scale.exp()).numpy()
+        cosines = (output.logits_per_image / model.logit_scale.exp()).numpy()
     assert np.ptp(cosines) > 0.01
     np.testing.assert_allclose(scores, np.maximum(cosines, 0), atol=1e-5)

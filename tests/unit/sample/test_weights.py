@@ -59,7 +59,7 @@ def test_the_filters_rule_separates_glass_doors_of_unseen_scenes_from_the_rest()
     images = scorer.embed_images([one.bgr[:, :, ::-1] for one in shown])
     scores = scorer.scores(images, scorer.embed_texts((*POSITIVE, *NEGATIVE, *JUNK)))
     counts = Counter((one.subject == DOOR, passes(row)) for one, row in zip(shown, scores, strict=True))
-    assert counts[True, True] + counts[True, False] > 60
+    assert counts[True, True] + counts[True, False] > 50
     assert counts[True, True] / (counts[True, True] + counts[False, True]) >= 0.8  # precision
     assert counts[True, True] / (counts[True, True] + counts[True, False]) >= 0.8  # recall
 
