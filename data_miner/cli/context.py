@@ -20,9 +20,7 @@ class NothingYetError(DataMinerError):
 
 
 @contextmanager
-def open_ledger(
-    settings: Settings, *, create: bool, server: EmbeddedPostgres | None = None
-) -> Iterator[Ledger]:
+def open_ledger(settings: Settings, *, create: bool, server: EmbeddedPostgres | None = None) -> Iterator[Ledger]:
     """Give the ledger, its schema checked; the embedded server is started, and let go at the end.
 
     `create` makes and migrates the embedded one; without it nothing is created and NothingYetError says that

@@ -63,9 +63,7 @@ class Machine:
     has_gpu: bool
 
 
-def estimate(
-    config: ProjectConfig, found: Any, unasked: Unasked, pace_s: float, machine: Machine
-) -> list[Work]:
+def estimate(config: ProjectConfig, found: Any, unasked: Unasked, pace_s: float, machine: Machine) -> list[Work]:
     """Say for each stage what it has to do; `found` is a ledger Forecast, `pace_s` an unasked site's slot."""
     film = _film(found)
     downloads = _downloads(found, unasked, film, pace_s)
@@ -137,9 +135,7 @@ def _of(number: Number, share: float) -> Number:
     return Number(number.value * share, "guessed") if number.value else NOTHING
 
 
-def _work(
-    stage: str, items: Number, rates: Mapping[str, Any], machine: Machine, size: Number = NOTHING
-) -> Work:
+def _work(stage: str, items: Number, rates: Mapping[str, Any], machine: Machine, size: Number = NOTHING) -> Work:
     measured = rates[stage].seconds_per_item if stage in rates else None
     guess = SECONDS_PER_ITEM_GPU.get(stage) if machine.has_gpu else None
     each = measured if measured is not None else guess or SECONDS_PER_ITEM[stage]

@@ -19,9 +19,7 @@ from data_miner.export.versions import FORMATS
 @around
 @with_project
 @click.option("--out", metavar="DIR", help="Write a copy to this new or empty folder; - is a tar on stdout.")
-@click.option(
-    "--formats", metavar="LIST", help=f"Comma-separated: {', '.join(FORMATS)}; default: the project's."
-)
+@click.option("--formats", metavar="LIST", help=f"Comma-separated: {', '.join(FORMATS)}; default: the project's.")
 @pass_invocation
 def export(invocation: Invocation, out: str | None, formats: str | None) -> None:
     """Write the dataset of what is done."""

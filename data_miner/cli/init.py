@@ -38,9 +38,7 @@ def init(invocation: Invocation, name: str) -> None:
     except FileExistsError:
         raise UsageError(f"{words.shown(path)} is there already; choose another name or edit it") from None
     except OSError as error:
-        raise UsageError(
-            f"{words.shown(path)} cannot be written: {(error.strerror or '').lower()}"
-        ) from error
+        raise UsageError(f"{words.shown(path)} cannot be written: {(error.strerror or '').lower()}") from error
     lines = text.count("\n")
     click.echo(f"{words.shown(path)} written: {lines} lines, commented. Then: data-miner plan -p {name}")
 

@@ -49,9 +49,7 @@ class Intent:
     def _differences(self) -> list[str]:
         """What the configuration changes, and what that does to stored verdicts where the pictures stay."""
         before, now, then = self._found.before, self._found.funnel.get("passed", 0), self._found.passed
-        lines = [
-            _line("config", f"{before.config_hash[:6]} → {self._hash}: {change}") for change in self._changes
-        ]
+        lines = [_line("config", f"{before.config_hash[:6]} → {self._hash}: {change}") for change in self._changes]
         has_pixels = not any(work.items.value for work in self._works if work.stage == "extract")
         if self._changes and now != then and has_pixels:
             lines.append(_line("match", f"{words.number(now)} → {words.number(then)} ({then - now:+,})"))
@@ -122,9 +120,7 @@ def _cost(work: Work) -> list[str]:
 
 def _number(number: Number) -> str:
     return (
-        f"about {words.number(round(number.value))}"
-        if number.known == "guessed"
-        else words.number(round(number.value))
+        f"about {words.number(round(number.value))}" if number.known == "guessed" else words.number(round(number.value))
     )
 
 

@@ -34,9 +34,7 @@ class Invocation:
         """The project meant; UsageError when nobody named one."""
         name = self.project_or_default()
         if name is None:
-            raise UsageError(
-                "which project? add -p NAME or set DATA_MINER_PROJECT; `data-miner projects` lists them"
-            )
+            raise UsageError("which project? add -p NAME or set DATA_MINER_PROJECT; `data-miner projects` lists them")
         return name
 
 

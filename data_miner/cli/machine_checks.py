@@ -71,9 +71,7 @@ def gpu() -> Check:
     if not found:
         if not _has_nvidia_card():
             return Check("gpu", "none; the CPU does all, with the same configuration")
-        cure = (
-            "sudo apt install nvidia-driver-580, reboot; in a container: nvidia-container-toolkit, --gpus all"
-        )
+        cure = "sudo apt install nvidia-driver-580, reboot; in a container: nvidia-container-toolkit, --gpus all"
         return failed("gpu", "an NVIDIA card is here, but no driver answers", cure)
     names = " · ".join(f"{card.name} {words.size(card.vram_bytes)}" for card in found)
     problem = driver_problem(driver)
@@ -90,14 +88,10 @@ def vram() -> Check:
     found, _ = cards()
     if not found:
         memory = psutil.virtual_memory()
-        return Check(
-            "vram", f"no card; {words.size(memory.available)} of {words.size(memory.total)} RAM free"
-        )
+        return Check("vram", f"no card; {words.size(memory.available)} of {words.size(memory.total)} RAM free")
     least = min(card.vram_bytes for card in found)
     if least < _LEAST_VRAM_BYTES:
-        return warned(
-            "vram", f"{words.size(least)}: large models will not fit", "smaller models, or --device cpu"
-        )
+        return warned("vram", f"{words.size(least)}: large models will not fit", "smaller models, or --device cpu")
     return Check("vram", words.size(least))
 
 

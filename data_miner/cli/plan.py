@@ -85,8 +85,7 @@ def _missing_model(config: ProjectConfig, settings: Settings) -> ModelError | No
 
 def _without_models(config: ProjectConfig) -> ProjectConfig:
     sections = {
-        name: getattr(config, name).model_copy(update={"model": None})
-        for name in ("filter", "dedup", "detect")
+        name: getattr(config, name).model_copy(update={"model": None}) for name in ("filter", "dedup", "detect")
     }
     return config.model_copy(update=sections)
 

@@ -56,9 +56,7 @@ def missing_models(plan: Mapping[str, Any], settings: Settings) -> ModelError | 
     )
 
 
-def load(
-    name: str, settings: Settings, overrides: Sequence[str], ledger: Ledger | None
-) -> tuple[str, ProjectConfig]:
+def load(name: str, settings: Settings, overrides: Sequence[str], ledger: Ledger | None) -> tuple[str, ProjectConfig]:
     """Read a project from its file, or from the ledger when it has none here. Raises ConfigError, UsageError."""
     if find_project(name, settings) is None and ledger is not None and not overrides:
         with ledger.transaction() as cursor:
@@ -121,6 +119,4 @@ def _check(loaded: LoadedProject) -> None:
     sources = loaded.config.sources
     named = (sources.search.queries, sources.urls, sources.batch_file, sources.folder, sources.sample)
     if loaded.config.detect.model is None and not any(named):
-        raise ConfigError(
-            f"{loaded.path}: sources: none named, and no detect.model either; is this the right file?"
-        )
+        raise ConfigError(f"{loaded.path}: sources: none named, and no detect.model either; is this the right file?")

@@ -45,9 +45,7 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(entries, indent=2, ensure_ascii=False))
         return
-    rows = (
-        [*overview_row(entry), words.shown(entry["file"]) if entry["file"] else None] for entry in entries
-    )
+    rows = ([*overview_row(entry), words.shown(entry["file"]) if entry["file"] else None] for entry in entries)
     click.echo("\n".join(words.table((*HEAD, "file"), rows)))
 
 
@@ -70,9 +68,7 @@ def delete(invocation: Invocation, name: str, yes: bool) -> None:
         # Asked again: a run may have begun while the question stood.
         with ledger.transaction(statement_timeout_s=600) as cursor:
             if others := living_followers(cursor, project.id):
-                raise UsageError(
-                    f"{name} is being mined by process {others[0].pid}; stop it first (Ctrl-C is safe)"
-                )
+                raise UsageError(f"{name} is being mined by process {others[0].pid}; stop it first (Ctrl-C is safe)")
             ledger_projects.delete(cursor, project.id)
     click.echo(f"{project.name} deleted; datasets stay in {words.shown(settings.datasets / project.name)}")
 

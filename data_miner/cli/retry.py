@@ -31,6 +31,4 @@ def retry(invocation: Invocation, stage: str | None, reason: str | None) -> None
         by_stage.setdefault(of_stage, Counter())[word] += n
     told = " | ".join(f"{of_stage} {words.reasons(counted)}" for of_stage, counted in by_stage.items())
     total = sum(revived.values())
-    click.echo(
-        f"{total} job{'s' if total > 1 else ''} will be tried again: {told}. Then: data-miner run -p {name}"
-    )
+    click.echo(f"{total} job{'s' if total > 1 else ''} will be tried again: {told}. Then: data-miner run -p {name}")

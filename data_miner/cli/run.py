@@ -38,9 +38,7 @@ DONE, DEAD_LEFT, WAITS_FOR_SITE, INTERRUPTED = 0, 3, 6, 130
     show_default=True,
     help="mine, ingest (download, extract) or annotate (the rest).",
 )
-@click.option(
-    "--source", "sources", multiple=True, metavar="PATH_OR_URL", help="One more source, added for good."
-)
+@click.option("--source", "sources", multiple=True, metavar="PATH_OR_URL", help="One more source, added for good.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N videos.")
 @click.option("--refresh", is_flag=True, help="Ask every source again.")
 @click.option(
@@ -59,12 +57,10 @@ DONE, DEAD_LEFT, WAITS_FOR_SITE, INTERRUPTED = 0, 3, 6, 130
 @with_project
 @around
 @pass_invocation
-def run(invocation: Invocation, project_file: str | None, **flags: Any) -> int:
+def run(invocation: Invocation, /, project_file: str | None, **flags: Any) -> int:
     """Mine a project, or go on where it stopped. Ctrl-C is safe; the same command goes on."""
     if flags["submit"]:
-        raise UsageError(
-            "--submit is not built yet; set RAY_ADDRESS=host:6379 and run on a node of the cluster"
-        )
+        raise UsageError("--submit is not built yet; set RAY_ADDRESS=host:6379 and run on a node of the cluster")
     import pipelines
 
     started = time.monotonic()

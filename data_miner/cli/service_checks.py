@@ -51,9 +51,7 @@ def store(settings: Settings) -> Check:
     except (NothingYetError, SchemaMismatchError, UnreachableError):
         expected = None
     if expected is None:
-        return Check(
-            "store", f"{place.place}, will be made by the first run" if found is None else place.place
-        )
+        return Check("store", f"{place.place}, will be made by the first run" if found is None else place.place)
     try:
         place.ensure_identity(expected)
     except UnreachableError as error:
@@ -79,9 +77,7 @@ def ray(settings: Settings) -> Check:
         socket.create_connection((host.strip("[]"), int(port)), _TIMEOUT_S).close()
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        return failed(
-            "ray", f"{address} does not answer: {why}", "ray start --head there, or unset RAY_ADDRESS"
-        )
+        return failed("ray", f"{address} does not answer: {why}", "ray start --head there, or unset RAY_ADDRESS")
     return Check("ray", f"cluster at {address}")
 
 
@@ -101,9 +97,7 @@ def weights(settings: Settings, config: ProjectConfig | None) -> Check:
             names.append(check(model, role, model_folders(settings)).name)
         except ModelError as error:
             cure = f"cp -r YOUR_COPY {settings.models / Path(model).name}"
-            return failed(
-                "weights", str(error), f"hf download {model}" if REPOSITORY.fullmatch(model) else cure
-            )
+            return failed("weights", str(error), f"hf download {model}" if REPOSITORY.fullmatch(model) else cure)
     return Check("weights", ", ".join(words.shown(name) for name in names) or "the project needs none")
 
 

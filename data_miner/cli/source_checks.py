@@ -56,9 +56,7 @@ def age_days(version: str, today: date) -> int | None:
 
 def sites(settings: Settings) -> Check:
     """Which sites have shut us out, and whether the cookie files can be read."""
-    unreadable = [
-        name for name in os.environ if name.startswith(_COOKIES) and not _readable(os.environ[name])
-    ]
+    unreadable = [name for name in os.environ if name.startswith(_COOKIES) and not _readable(os.environ[name])]
     if unreadable:
         return failed("sites", f"{unreadable[0]} names no readable file", f"unset {unreadable[0]}")
     rows: list[Any] = []

@@ -38,9 +38,7 @@ def waiting_line(site: Any) -> str:
     )
 
 
-def lines(
-    cursor: Cursor, project: Any, found: Mapping[str, Any], *, seconds: float, has_worked: bool
-) -> list[str]:
+def lines(cursor: Cursor, project: Any, found: Mapping[str, Any], *, seconds: float, has_worked: bool) -> list[str]:
     """Say how a run ended; `found` is what status_of gave."""
     return summary_lines(
         found,

@@ -49,9 +49,7 @@ def read_text(path: Path) -> str:
     """Read a text file in UTF-8 with or without a byte order mark. ConfigError."""
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError(
-                f"{shown(path)}: larger than {_MAX_BYTES // 1024**2} MiB; put long lists in a batch file"
-            )
+            raise ConfigError(f"{shown(path)}: larger than {_MAX_BYTES // 1024**2} MiB; put long lists in a batch file")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{shown(path)}: not UTF-8 text") from None

@@ -54,9 +54,7 @@ def flatten(tree: Mapping[Any, Any], label: str, prefix: str = "") -> dict[str, 
             if isinstance(value, Mapping):
                 values |= flatten(value, label, f"{key}.")
             elif value is not None:
-                raise ConfigError(
-                    f"{label}: {key}: should be a section with keys of its own, got {value!r:.60}"
-                )
+                raise ConfigError(f"{label}: {key}: should be a section with keys of its own, got {value!r:.60}")
         elif key in LEAVES:
             values[key] = () if value is None and key in _LISTS else value
         else:
@@ -96,9 +94,7 @@ def env_layer(env: Mapping[str, str]) -> Layer:
             continue
         if name not in _ENV_NAMES:
             near = difflib.get_close_matches(name, list(_ENV_NAMES), 1)
-            raise ConfigError(
-                f"environment: {name}: unknown" + (f", did you mean {near[0]}?" if near else "")
-            )
+            raise ConfigError(f"environment: {name}: unknown" + (f", did you mean {near[0]}?" if near else ""))
         value = parse_yaml(env[name], f"environment: {name}")
         values |= flatten(unflatten({_ENV_NAMES[name]: value}), "environment")
     return Layer("env", "environment", values)
@@ -119,9 +115,7 @@ def nearest(key: str, known: Iterable[str]) -> str:
     if not meant and (near := difflib.get_close_matches(name, siblings, 1)):
         meant = siblings[near[0]]
     if not meant:  # confidence for conf
-        meant = next(
-            (siblings[word] for word in siblings if name.startswith(word) or word.startswith(name)), None
-        )
+        meant = next((siblings[word] for word in siblings if name.startswith(word) or word.startswith(name)), None)
     if not meant and (near := difflib.get_close_matches(name, elsewhere, 1, 0.7)):
         meant = elsewhere[near[0]]
     return f"did you mean {meant}?" if meant else f"known here: {' '.join(siblings)}"

@@ -58,9 +58,7 @@ def load_project(
     path = find_project(name_or_path, settings) or _no_project(name_or_path, settings)
     name = path.stem
     if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"{shown(path)}: a project is called by its file: a-z 0-9 _ - only, 63 at most; rename it"
-        )
+        raise ConfigError(f"{shown(path)}: a project is called by its file: a-z 0-9 _ - only, 63 at most; rename it")
     base = _base_of(path, settings)
     layers = [Layer("base", "defaults", default_values())]
     folder_of: dict[str, Path] = {"flag": Path.cwd(), "env": Path.cwd(), "file": path.parent}
@@ -84,9 +82,7 @@ def find_project(name_or_path: str, settings: Settings) -> Path | None:
         return Path(name_or_path).expanduser().resolve()
     if not _NAME.fullmatch(name_or_path):
         return None
-    places = (
-        folder / f"{name_or_path}{end}" for folder in _project_folders(settings) for end in (".yaml", ".yml")
-    )
+    places = (folder / f"{name_or_path}{end}" for folder in _project_folders(settings) for end in (".yaml", ".yml"))
     return next((place.resolve() for place in places if place.is_file()), None)
 
 
@@ -171,9 +167,7 @@ def _validated(values: Mapping[str, Any], labels: Mapping[str, str], label: str)
         key = dotted(part for part in first["loc"] if not isinstance(part, str) or part in _WORDS)
         leaf = next((leaf for leaf in LEAVES if key == leaf or key.startswith(f"{leaf}[")), "")
         more = f" (and {len(rest)} more)" if rest else ""
-        message = _message(
-            first["msg"], first["input"], with_value=bool(leaf) and first["type"] != "value_error"
-        )
+        message = _message(first["msg"], first["input"], with_value=bool(leaf) and first["type"] != "value_error")
         where = f"{key}: " if key else ""
         raise ConfigError(f"{labels.get(leaf, label)}: {where}{message}{more}") from None
 

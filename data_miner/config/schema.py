@@ -186,11 +186,7 @@ def read_classes(value: Any) -> dict[str, tuple[str, ...]]:
     if isinstance(value, str):
         value = [value]
     if isinstance(value, (list, tuple)):
-        items = [
-            pair
-            for entry in value
-            for pair in (entry.items() if isinstance(entry, dict) else [(entry, None)])
-        ]
+        items = [pair for entry in value for pair in (entry.items() if isinstance(entry, dict) else [(entry, None)])]
     elif isinstance(value, dict):
         items = list(value.items())
     else:

@@ -27,9 +27,7 @@ class Pace(Section):
     max_sleep_interval: _Seconds = 40.0  # the wait is drawn between the two
     sleep_requests: _Seconds = 1.0  # s between page requests
     max_downloads: Count | None = None  # a day
-    trial_interval_s: Annotated[float, Field(strict=True, gt=0)] = (
-        3600.0  # between two trial jobs of an open circuit
-    )
+    trial_interval_s: Annotated[float, Field(strict=True, gt=0)] = 3600.0  # between two trial jobs of an open circuit
     broken_after: Count = 5  # videos in a row that fail alike open the circuit (DESIGN §4)
 
     @model_validator(mode="after")
@@ -91,9 +89,7 @@ def _host(site: str) -> str:
 def _pace(site: str, values: Any, fallback: Pace, path: Path) -> Pace:
     values = {} if values is None else values
     if not isinstance(values, dict):
-        raise ConfigError(
-            f"{shown(path)}: {site}: should be a section with keys of its own, got {values!r:.60}"
-        )
+        raise ConfigError(f"{shown(path)}: {site}: should be a section with keys of its own, got {values!r:.60}")
     for key in values:
         if key not in Pace.model_fields:
             known = [f"{site}.{name}" for name in Pace.model_fields]

@@ -74,7 +74,8 @@ def driver_problem(driver: str) -> str | None:
         return "this torch was built without CUDA; install the default torch"
     needed = {13: 580, 12: 525, 11: 450}.get(int(cuda.split(".")[0]), 580)
     if int(driver.split(".")[0] or 0) < needed:
-        return f"its driver {driver} is older than the {needed} this torch needs: sudo apt install nvidia-driver-{needed}, reboot"
+        cure = f"sudo apt install nvidia-driver-{needed}, reboot"
+        return f"its driver {driver} is older than the {needed} this torch needs: {cure}"
     return None
 
 

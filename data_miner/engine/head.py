@@ -65,9 +65,7 @@ class Head:
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
             where = self._address or "on this machine"
             first = (str(error).splitlines() or [type(error).__name__])[0]
-            self._error = UnreachableError(
-                f"ray {where} does not come up: {first}; see `data-miner doctor`"
-            )
+            self._error = UnreachableError(f"ray {where} does not come up: {first}; see `data-miner doctor`")
             self._is_up.set()
         finally:
             self._is_over.set()
@@ -75,6 +73,8 @@ class Head:
     def _start(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # At a raylet's death Ray prints 25 lines of its state on our stdout, which is data. They stay in its logs.
+        os.environ.update(RAY_DEDUP_LOGS="1", RAY_DEDUP_LOGS_SKIP_REGEX=".*")
         import ray
 
         logging.getLogger("ray").setLevel(logging.ERROR)

@@ -104,9 +104,7 @@ class Pools:
         for pool in self._pools.values():
             pool.waiting = pool.running = 0
         by_key = {
-            (stage, plan[stage]["runtime_key"]): plan[stage]["runtime"]
-            for plan in plans
-            for stage in plan["stages"]
+            (stage, plan[stage]["runtime_key"]): plan[stage]["runtime"] for plan in plans for stage in plan["stages"]
         }
         for row in backlog:
             stage = _TOGETHER.get(row.stage, row.stage)
@@ -143,13 +141,9 @@ class Pools:
 
     def _factor(self, cpus: float) -> float:
         """Shares shrink by what one actor of every stage of the pipeline needs: no stage must wait for another."""
-        per_stage = {
-            stage: self._pipeline.share(_TOGETHER.get(stage, stage)).cpus for stage in self._pipeline.stages
-        }
+        per_stage = {stage: self._pipeline.share(_TOGETHER.get(stage, stage)).cpus for stage in self._pipeline.stages}
         per_stage.pop("expand", None)
-        more = [
-            pool.share.cpus for pool in self._pools.values() if pool.waiting + pool.running or pool.members
-        ]
+        more = [pool.share.cpus for pool in self._pools.values() if pool.waiting + pool.running or pool.members]
         extra = max(0.0, sum(more) - sum(per_stage.values()))
         return scale_factor([*per_stage.values(), extra], cpus)
 

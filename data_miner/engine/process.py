@@ -14,9 +14,7 @@ import psutil
 def host() -> str:
     """Name this machine since its last boot."""
     boot = Path("/proc/sys/kernel/random/boot_id")
-    return (
-        f"{socket.gethostname()}/{boot.read_text().strip()[:8] if boot.exists() else int(psutil.boot_time())}"
-    )
+    return f"{socket.gethostname()}/{boot.read_text().strip()[:8] if boot.exists() else int(psutil.boot_time())}"
 
 
 def identity() -> dict[str, Any]:

@@ -70,9 +70,7 @@ class Supervisor:
 
     def _renew(self, cursor: Cursor) -> None:
         other = supervision.current(cursor)
-        is_dead = (
-            other.host == host() and other.pid is not None and process.is_gone(other.pid, other.pid_started)
-        )
+        is_dead = other.host == host() and other.pid is not None and process.is_gone(other.pid, other.pid_started)
         epoch = supervision.take(
             cursor, self._me, identity(), self.dashboard, EXPIRE_S, dead=other.holder if is_dead else None
         )
@@ -102,9 +100,7 @@ class Supervisor:
         with self._place.ledger.transaction() as cursor:
             active = projects.active(cursor, EXPIRE_S)
         for project_id in active:
-            self._place.ledger.with_retry(
-                lambda cursor, own=project_id: successors.derive(cursor, own), deadline_s=5
-            )
+            self._place.ledger.with_retry(lambda cursor, own=project_id: successors.derive(cursor, own), deadline_s=5)
 
     def _scale(self) -> None:
         with self._place.ledger.transaction() as cursor:

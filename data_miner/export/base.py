@@ -40,21 +40,15 @@ def dataset_of(images: Iterable[ExportImage], classes: Sequence[str]) -> Dataset
     ordered = tuple(sorted(images, key=lambda image: image.name))
     for one, other in itertools.pairwise(ordered):
         if one.name == other.name:
-            raise DataMinerError(
-                f"{one.name}: two images of this name; names come from export.names.image_name"
-            )
+            raise DataMinerError(f"{one.name}: two images of this name; names come from export.names.image_name")
     for image in ordered:
         if not _NAME.fullmatch(image.name):
-            raise DataMinerError(
-                f"{image.name!r}: no safe file name; names come from export.names.image_name"
-            )
+            raise DataMinerError(f"{image.name!r}: no safe file name; names come from export.names.image_name")
         if image.split not in SPLITS:
             raise DataMinerError(f"{image.name}: split {image.split!r} is neither train nor val")
         for box in image.boxes:
             if box.label not in classes:
-                raise DataMinerError(
-                    f"{image.name}: a box of class {box.label!r}, which the project does not have"
-                )
+                raise DataMinerError(f"{image.name}: a box of class {box.label!r}, which the project does not have")
     return Dataset(ordered, tuple(classes))
 
 

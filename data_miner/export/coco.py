@@ -26,17 +26,13 @@ def _instances(dataset: Dataset, split: str, numbers: dict[str, int]) -> dict[st
     categories = {name: number for number, name in enumerate(dataset.classes, 1)}
     names = sorted({image.video.license for image in dataset.images if image.video.license})
     licenses = {name: number for number, name in enumerate(names, 1)}
-    annotations = [
-        entry for image in images for entry in _annotations(image, numbers[image.name], categories)
-    ]
+    annotations = [entry for image in images for entry in _annotations(image, numbers[image.name], categories)]
     for number, annotation in enumerate(annotations, 1):
         annotation["id"] = number
     return {
         "info": {"description": f"{split} split"},
         "licenses": [{"id": number, "name": name, "url": ""} for name, number in licenses.items()],
-        "categories": [
-            {"id": number, "name": name, "supercategory": ""} for name, number in categories.items()
-        ],
+        "categories": [{"id": number, "name": name, "supercategory": ""} for name, number in categories.items()],
         "images": [_image(image, numbers[image.name], licenses) for image in images],
         "annotations": annotations,
     }

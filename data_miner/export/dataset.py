@@ -33,9 +33,7 @@ def write_dataset(
     summary = write_version(folder, images, list(config.classes), formats, _reader(store))
     version = int(summary.path.name.removeprefix("v"))
     if (taken.project.version, taken.project.content_hash) != (version, summary.content):
-        ledger.with_retry(
-            lambda cursor: projects.exported(cursor, project.id, version, summary.content), deadline_s=60
-        )
+        ledger.with_retry(lambda cursor: projects.exported(cursor, project.id, version, summary.content), deadline_s=60)
     return summary
 
 
@@ -112,9 +110,7 @@ def _on_sides(ledger: Ledger, project: Any, images: list[ExportImage], train: fl
     shown = {image.video.id for image in images}
     with ledger.transaction() as cursor:
         kept = projects.splits(cursor, project.id)
-    known: dict[str, Side] = {
-        video: "train" if kept[video] == "train" else "val" for video in shown & set(kept)
-    }
+    known: dict[str, Side] = {video: "train" if kept[video] == "train" else "val" for video in shown & set(kept)}
     drawn = draw_sides(shown, known, project.name, train)
     new = {video: side for video, side in drawn.items() if video not in known}
     if new:

@@ -29,9 +29,7 @@ def draw_sides(
     video of a side has lost its images and no new one comes, that side stays empty: never changing wins.
     """
     wanted = sorted(set(video_ids))
-    sides: dict[str, Side] = {
-        video: existing.get(video) or side(video, salt, train_share) for video in wanted
-    }
+    sides: dict[str, Side] = {video: existing.get(video) or side(video, salt, train_share) for video in wanted}
     new = sorted((video for video in wanted if video not in existing), key=lambda video: place(video, salt))
     if len(wanted) >= 2 and new:
         if "val" not in sides.values() and train_share < 1:

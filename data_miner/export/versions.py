@@ -168,15 +168,11 @@ def _write_summary(folder: Path, summary: VersionSummary) -> None:
 
 def _compared(summary: VersionSummary, dataset: Dataset, previous: Path | None) -> VersionSummary:
     before = (
-        {path.name for split in SPLITS for path in (previous / "images" / split).glob("*.jpg")}
-        if previous
-        else set()
+        {path.name for split in SPLITS for path in (previous / "images" / split).glob("*.jpg")} if previous else set()
     )
     now = {image.name for image in dataset.images}
     values = {name: getattr(summary, name) for name in summary.__slots__}
-    return VersionSummary(
-        **values | {"added": len(now - before), "removed": len(before - now), "is_new": True}
-    )
+    return VersionSummary(**values | {"added": len(now - before), "removed": len(before - now), "is_new": True})
 
 
 @contextlib.contextmanager

@@ -82,9 +82,7 @@ class Cluster:
     def run_single(self, statements: str, folder: Path | None = None) -> None:
         """Run statements, one a line, as superuser in single-user mode; the server must be down."""
         target = str(folder or self.place.cluster)
-        self._run(
-            "postgres", "--single", "-D", target, "-c", "exit_on_error=on", "postgres", stdin=statements
-        )
+        self._run("postgres", "--single", "-D", target, "-c", "exit_on_error=on", "postgres", stdin=statements)
 
     def start(self, lock_fd: int) -> "subprocess.Popen[bytes]":
         """Start the server and return at once. It and all its backends inherit `lock_fd` and so its flock."""

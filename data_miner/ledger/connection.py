@@ -54,9 +54,7 @@ class Ledger:
         host = known.get("host") or known.get("hostaddr") or "local socket"
         return f"{host}:{known.get('port', '5432')}/{known.get('dbname') or known.get('user', '')}"
 
-    def connect(
-        self, *, autocommit: bool = False, statement_timeout_s: float = 60
-    ) -> psycopg.Connection[Any]:
+    def connect(self, *, autocommit: bool = False, statement_timeout_s: float = 60) -> psycopg.Connection[Any]:
         """Open one connection that the caller closes; raises UnreachableError when nobody answers."""
         return _connect(self, autocommit, statement_timeout_s)
 
@@ -115,9 +113,7 @@ class Ledger:
             yield
         except psycopg.OperationalError as error:
             if _passes(error):
-                raise UnreachableError(
-                    f"database {self.place} broke off: {_one_line(error, self.dsn)}"
-                ) from error
+                raise UnreachableError(f"database {self.place} broke off: {_one_line(error, self.dsn)}") from error
             raise
 
 
@@ -143,9 +139,7 @@ def _connect(ledger: Ledger, autocommit: bool, statement_timeout_s: float) -> ps
     )
     own = {**_DEFAULTS, "application_name": f"data-miner/{os.getpid()}", **given, "options": options.strip()}
     try:
-        return psycopg.connect(
-            **own, autocommit=autocommit, row_factory=namedtuple_row, prepare_threshold=None
-        )
+        return psycopg.connect(**own, autocommit=autocommit, row_factory=namedtuple_row, prepare_threshold=None)
     except psycopg.OperationalError as error:
         raise UnreachableError(
             f"database {ledger.place} does not answer: {_one_line(error, ledger.dsn)}; {_hint(str(error))}"
@@ -157,9 +151,7 @@ def _parsed(dsn: str) -> dict[str, Any]:
         return conninfo.conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
         # libpq's own message may quote the password, so the cause is cut off too.
-        raise UsageError(
-            "DATABASE_URL is no PostgreSQL address; write postgresql://USER@HOST:5432/DATABASE"
-        ) from None
+        raise UsageError("DATABASE_URL is no PostgreSQL address; write postgresql://USER@HOST:5432/DATABASE") from None
 
 
 @cache

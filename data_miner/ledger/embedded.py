@@ -137,9 +137,7 @@ class EmbeddedPostgres:
                 cluster.signal(how)
                 asked.add(how)
             if spent_s > fast_s + _FAST_STOP_S:
-                raise UnreachableError(
-                    f"embedded PostgreSQL of {self.folder} does not stop; see {cluster.place.log}"
-                )
+                raise UnreachableError(f"embedded PostgreSQL of {self.folder} does not stop; see {cluster.place.log}")
             time.sleep(_POLL_S)
         os.close(lock_fd)
         if self._process is not None:
@@ -165,9 +163,7 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + timeout_s
         while (lock_fd := _try_lock(self.folder / "lock")) is None:
             if time.monotonic() > deadline:
-                raise UnreachableError(
-                    f"another data-miner has held {self.folder}/lock for {timeout_s:.0f} s"
-                )
+                raise UnreachableError(f"another data-miner has held {self.folder}/lock for {timeout_s:.0f} s")
             time.sleep(_POLL_S)
         return lock_fd
 

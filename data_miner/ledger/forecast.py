@@ -30,9 +30,7 @@ class Forecast:
     rates: Mapping[str, Rate]
 
 
-def forecast(
-    ledger: Ledger, wanted: Registration, paces: Sites, fps: float, max_frames: int | None
-) -> Forecast:
+def forecast(ledger: Ledger, wanted: Registration, paces: Sites, fps: float, max_frames: int | None) -> Forecast:
     """Count what `wanted` leaves to do. Locks the project's videos meanwhile: a finish waits some ms."""
 
     def count(cursor: Cursor) -> Forecast:

@@ -40,7 +40,9 @@ def extracted(
 
     Frames whose pixels were collected and made again keep their rows, and with them scores and boxes.
     """
-    existing = {r.pts_ms for r in cursor.execute("SELECT pts_ms FROM frame WHERE segment_id = %s", [segment_id])}
+    existing = {
+        r.pts_ms for r in cursor.execute("SELECT pts_ms FROM frame WHERE segment_id = %s", [segment_id])
+    }
     if existing != {row.pts_ms for row in rows}:
         cursor.execute(sql("frames", "clear_frames"), {"segment_id": segment_id})
         _copy_frames(cursor, segment_id, rows)
@@ -80,12 +82,11 @@ def scored(cursor: Cursor, project_id: int, segment_id: int, key: str, scores: I
     """Replace a segment's scores in one project."""
     named = {"project_id": project_id, "segment_id": segment_id}
     cursor.execute(sql("frames", "clear_scores"), named)
-    columns = "project_id, segment_id, pts_ms, key, positive, positive_prompt, negative, negative_prompt, junk, junk_prompt"
-    with cursor.copy(f"COPY frame_score ({columns}) FROM STDIN") as copy:
+    with cursor.copy(sql("frames", "copy_scores")) as copy:
         for s in scores:
+            positive, negative = (s.positive, s.positive_prompt), (s.negative, s.negative_prompt)
             copy.write_row(
-                (project_id, segment_id, s.pts_ms, key, s.positive, s.positive_prompt)
-                + (s.negative, s.negative_prompt, s.junk, s.junk_prompt)
+                (project_id, segment_id, s.pts_ms, key, *positive, *negative, s.junk, s.junk_prompt)
             )
 
 
@@ -96,11 +97,10 @@ def undetected(cursor: Cursor, project_id: int, segment_id: int, detector: str) 
 
 
 def detected(cursor: Cursor, segment_id: int, detector: str, boxes: Mapping[int, Sequence[Box]]) -> None:
-    """Write boxes by pts_ms; a frame without a box has its row too. A frame another project was faster on is left."""
+    """Write boxes by pts_ms; a frame without a box has its row too. Where another was faster, its boxes stay."""
     named = {"segment_id": segment_id, "detector": detector, "pts_ms": sorted(boxes)}
     mine = [row.pts_ms for row in cursor.execute(sql("frames", "add_detection_run"), named).fetchall()]
-    columns = "segment_id, pts_ms, detector, ordinal, prompt, score, x1, y1, x2, y2"
-    with cursor.copy(f"COPY detection ({columns}) FROM STDIN") as copy:
+    with cursor.copy(sql("frames", "copy_boxes")) as copy:
         for pts_ms in sorted(mine):
             best_first = sorted(boxes[pts_ms], key=lambda box: (-box.score, box.xyxy))
             for ordinal, box in enumerate(best_first):
@@ -109,12 +109,10 @@ def detected(cursor: Cursor, segment_id: int, detector: str, boxes: Mapping[int,
 
 
 def _copy_frames(cursor: Cursor, segment_id: int, rows: Sequence[FrameRow]) -> None:
-    columns = (
-        "segment_id, pts_ms, shard_offset, size_bytes, width, height, sharpness, brightness, contrast, phash"
-    )
-    with cursor.copy(f"COPY frame ({columns}) FROM STDIN") as copy:
+    with cursor.copy(sql("frames", "copy_frames")) as copy:
         for r in rows:
-            copy.write_row(
-                (segment_id, r.pts_ms, r.offset, r.size_bytes, r.width, r.height)
-                + (r.sharpness, r.brightness, r.contrast, signed(r.phash))
+            place, measured = (
+                (r.offset, r.size_bytes, r.width, r.height),
+                (r.sharpness, r.brightness, r.contrast),
             )
+            copy.write_row((segment_id, r.pts_ms, *place, *measured, signed(r.phash)))

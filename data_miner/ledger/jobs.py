@@ -15,7 +15,7 @@ from data_miner.errors import (
     SmallerError,
     SuspectError,
 )
-from data_miner.ledger import order, sites
+from data_miner.ledger import sites
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.queries import sql
 
@@ -59,7 +59,13 @@ def claim(
     lease_s: float = LEASE_S,
 ) -> Job | None:
     """Claim the first job in data order; one that killed a worker comes last, and only when `is_idle`."""
-    common = {"stage": stage, "runtime_key": runtime_key, "worker_id": worker_id, "lease_s": lease_s, "limit": 1}
+    common = {
+        "stage": stage,
+        "runtime_key": runtime_key,
+        "worker_id": worker_id,
+        "lease_s": lease_s,
+        "limit": 1,
+    }
     attempts = [("claim", {"least_deaths": 0, "most_deaths": 0}), ("claim_at_site", {})]
     if is_idle:
         attempts.append(("claim", {"least_deaths": 1, "most_deaths": MOST_DEATHS}))
@@ -87,12 +93,10 @@ def living_workers(cursor: Cursor, host: str) -> list[Any]:
 
 def release_workers(cursor: Cursor, worker_ids: Sequence[uuid.UUID], *, by_own_work: bool) -> int:
     """Take back what proven dead workers held; returns how many jobs. A death by its own work counts."""
-    rows = cursor.execute(
+    return cursor.execute(
         sql("jobs", "release_worker"),
         {"worker_ids": list(worker_ids), "deaths": int(by_own_work), "most_deaths": MOST_DEATHS},
-    ).fetchall()
-    order.hold(cursor, *[row.id for row in rows if row.state == "dead"])
-    return len(rows)
+    ).rowcount
 
 
 def sweep(cursor: Cursor, lease_s: float = LEASE_S) -> int:
@@ -123,7 +127,7 @@ def heartbeat(cursor: Cursor, held: Sequence[tuple[Job, int, bool]], lease_s: fl
 
 
 def lock(cursor: Cursor, job: Job) -> None:
-    """Take the locks a finish needs, the video's row first; raises LeaseLostError when the job is another's."""
+    """Take the locks a finish needs, the video first; raises LeaseLostError when the job is another's."""
     if job.video_id is not None:
         cursor.execute(sql("jobs", "lock_video"), {"video_id": job.video_id})
     if cursor.execute(sql("jobs", "lock_leased"), _lease(job)).rowcount == 0:
@@ -134,7 +138,8 @@ def finish(cursor: Cursor, job: Job, reason: str = "") -> None:
     """Set a locked job done; raises LeaseLostError when it is not ours."""
     _own(cursor, "finish", job, reason=reason or None)
     if job.site is not None:
-        sites.succeeded(cursor, job.site)
+        # Not given or not wanted says nothing of the site: a broken one calls everything gone.
+        sites.answered(cursor, job.site, job.id, is_served=not reason, is_media=job.stage == "download")
 
 
 def is_done_by(cursor: Cursor, job: Job) -> bool:
@@ -154,10 +159,10 @@ def fail(cursor: Cursor, job: Job, error: JobError, worker_id: uuid.UUID | None 
     match error:
         case SiteError() if job.site is not None:
             event = _refused(cursor, job, error, text)
-        case SuspectError() if job.site is not None:
-            event = _suspected(cursor, job, error, text)
-        case LaterError(reason="network") if job.site is not None:
-            event = _suspected(cursor, job, error, text)  # nobody answers: the site's trouble, not the video's
+        case SuspectError() | LaterError(reason="network") if job.site is not None:
+            event = _suspected(
+                cursor, job, error, text
+            )  # network: nobody answers, which is seldom the video's
         case NeverError():
             event = _buried(cursor, job, text)
         case SmallerError() | LaterError() | SiteError() | SuspectError():
@@ -185,24 +190,21 @@ def _retried(
 
 def _buried(cursor: Cursor, job: Job, text: dict[str, str]) -> str:
     _own(cursor, "bury", job, **text)
-    order.hold(cursor, job.id)
     return "dead"
 
 
 def _refused(cursor: Cursor, job: Job, error: JobError, text: dict[str, str]) -> str:
     _own(cursor, "block", job, **text)  # first, so that shut() holds it with the others
-    sites.shut(cursor, str(job.site), error.reason, error.detail)
+    sites.shut(cursor, str(job.site), job.id, error.reason, error.detail)
     return "blocked"
 
 
 def _suspected(cursor: Cursor, job: Job, error: JobError, text: dict[str, str]) -> str:
-    verdict = sites.suspect(cursor, str(job.site), job.id, error.reason, error.detail)
-    if verdict == "shut":
-        _own(cursor, "block", job, **text)
-        order.hold(cursor, job.id)
-        return "blocked"
-    # While the site's neighbours still succeed the refusal is this video's own and counts.
-    return _retried(cursor, job, text, counts=1 if verdict == "alone" else 0, delay_s=2.0)
+    found = sites.suspect(cursor, str(job.site), job.id, error.reason)
+    if found.is_of_site:
+        return _refused(cursor, job, error, text)
+    # While the site serves others the refusal is this video's own and counts.
+    return _retried(cursor, job, text, counts=int(found.is_of_video), delay_s=found.patience_s)
 
 
 def _own(cursor: Cursor, name: str, job: Job, **parameters: Any) -> None:

@@ -32,9 +32,7 @@ def current(ledger: Ledger) -> int:
     """Return the server's schema version, 0 when it has none."""
     with ledger.transaction() as cursor:
         try:
-            cursor.execute(
-                sql.SQL("SELECT version_num FROM {}.alembic_version").format(sql.Identifier(SCHEMA))
-            )
+            cursor.execute(sql.SQL("SELECT version_num FROM {}.alembic_version").format(sql.Identifier(SCHEMA)))
         except errors.UndefinedTable:
             cursor.connection.rollback()
             return 0
@@ -82,9 +80,7 @@ def run_file(name: str) -> None:
 
 def _enter(connection: Connection[Any]) -> None:
     if connection.info.server_version < _OLDEST_SERVER:
-        raise UnreachableError(
-            "this PostgreSQL is older than 15, which is the oldest supported; upgrade the server"
-        )
+        raise UnreachableError("this PostgreSQL is older than 15, which is the oldest supported; upgrade the server")
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
     # CREATE SCHEMA IF NOT EXISTS wants the right to create even when there is nothing to do.
     if connection.execute("SELECT to_regnamespace(%s) IS NULL", (SCHEMA,)).fetchone() == (True,):

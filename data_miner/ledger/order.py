@@ -1,30 +1,29 @@
-"""The data order of a project: who is held, who is moved to the end, where dedup may go on."""
+"""The data order of a project: whose turn it is, who is held, who goes to the end, where dedup may go on.
 
-from collections.abc import Sequence
+Locks are taken in one order everywhere: videos by id, the own job, sites by name, turns by project, the rest.
+"""
+
+from collections.abc import Iterable, Sequence
 
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.queries import sql
 
 
-def hold(cursor: Cursor, *job_ids: int) -> None:
-    """Sources, videos or segments of these dead or blocked jobs hold nobody up any more."""
-    cursor.execute(sql("order", "hold"), {"job_ids": list(job_ids)})
+def take_turns(cursor: Cursor, project_ids: Iterable[int]) -> None:
+    """Be the only one who changes these projects' derived rows, until the transaction ends."""
+    cursor.execute(sql("order", "take_turn"), {"project_ids": sorted(set(project_ids))})
 
 
-def hold_blocked(cursor: Cursor, site: str) -> None:
-    """Hold everything that waits for a shut site."""
-    hold(cursor, *_blocked(cursor, site))
+def take_all_turns(cursor: Cursor) -> None:
+    """The same for every project: a site's trouble is everybody's."""
+    cursor.execute(sql("order", "take_all_turns"))
 
 
-def unhold(cursor: Cursor, job_ids: Sequence[int]) -> None:
-    """What was held comes back, at the end of the order; the move is recorded."""
-    if job_ids:
-        cursor.execute(sql("order", "unhold"), {"job_ids": list(job_ids)})
-
-
-def unhold_blocked(cursor: Cursor, site: str) -> None:
-    """Everything that waited for a site comes back."""
-    unhold(cursor, _blocked(cursor, site))
+def settle_holds(cursor: Cursor, project_id: int | None = None, video_id: str | None = None) -> None:
+    """Hold what waits for a blocked or dead job; move what does not any more to the end. Needs the turns."""
+    scope = {"project_id": project_id, "video_id": video_id}
+    cursor.execute(sql("order", "hold"), scope)
+    cursor.execute(sql("order", "unhold"), scope)
 
 
 def is_next(cursor: Cursor, project_id: int, segment_id: int) -> bool:
@@ -36,12 +35,11 @@ def is_next(cursor: Cursor, project_id: int, segment_id: int) -> bool:
 
 
 def redecide(cursor: Cursor, project_id: int, segment_ids: Sequence[int]) -> None:
-    """Let dedup speak again from the first of these segments on."""
+    """Let dedup speak again from the first of these segments on. Needs the turn."""
     if segment_ids:
-        cursor.execute(
-            sql("order", "redecide"), {"project_id": project_id, "segment_ids": list(segment_ids)}
-        )
+        cursor.execute(sql("order", "redecide"), {"project_id": project_id, "segment_ids": list(segment_ids)})
 
 
-def _blocked(cursor: Cursor, site: str) -> list[int]:
-    return [row.id for row in cursor.execute(sql("order", "blocked_jobs"), {"name": site}).fetchall()]
+def redecide_all(cursor: Cursor, project_id: int) -> None:
+    """Let dedup speak again from the start: its own rule changed. Needs the turn."""
+    cursor.execute(sql("order", "redecide_all"), {"project_id": project_id})

@@ -48,9 +48,7 @@ class Account:
 
     def reaches(self, path: Path) -> bool:
         """Say whether this user may enter `path`, as the kernel sees it (modes, groups and ACLs)."""
-        asked = subprocess.run(
-            ["/bin/sh", "-c", 'test -x "$0"', str(path)], **self.popen_options(), check=False
-        )
+        asked = subprocess.run(["/bin/sh", "-c", 'test -x "$0"', str(path)], **self.popen_options(), check=False)
         return asked.returncode == 0
 
 
@@ -156,9 +154,7 @@ def _account(cluster: Path) -> Account:
     if cluster.exists():
         owner = cluster.stat().st_uid
         if ours not in (0, owner):
-            raise UnreachableError(
-                f"{cluster} belongs to user id {owner}; run as that user, or set DATABASE_URL"
-            )
+            raise UnreachableError(f"{cluster} belongs to user id {owner}; run as that user, or set DATABASE_URL")
         return _known(pwd.getpwuid(owner))
     if ours != 0:
         try:

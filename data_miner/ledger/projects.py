@@ -1,4 +1,4 @@
-"""Projects: what is mined, under which configuration, followed by whom. Registration applies a change at its cost."""
+"""Projects: what is mined, under which configuration, followed by whom. A change costs what it changes."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from data_miner.config.sites import Sites
-from data_miner.ledger import sites, successors, verdicts
+from data_miner.ledger import order, sites, successors, verdicts
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.queries import sql
 from data_miner.records import SourceSpec
@@ -38,8 +38,7 @@ def names(cursor: Cursor) -> list[str]:
 
 
 def register(cursor: Cursor, wanted: Registration, paces: Sites) -> tuple[int, int]:
-    """Make the project what its configuration says, at the cost of what changed; returns (id, jobs derived)."""
-    before = find(cursor, wanted.name)
+    """Make the project what its configuration says, at the cost of what changed; returns id, jobs derived."""
     values = {
         "name": wanted.name,
         "config": Jsonb(wanted.config),
@@ -47,27 +46,36 @@ def register(cursor: Cursor, wanted: Registration, paces: Sites) -> tuple[int, i
         "plan": Jsonb(wanted.plan),
         "video_limit": wanted.video_limit,
     }
+    before = find(cursor, wanted.name)
     if before is None:
-        project_id = int(cursor.execute(sql("projects", "insert"), values).fetchone().id)
-    else:
-        project_id = int(before.id)
-        # The video rows first, as every finish does: a finish in flight is seen, or sees us.
-        cursor.execute(sql("projects", "lock_videos"), {"project_id": project_id})
-        cursor.execute(sql("projects", "update"), {**values, "project_id": project_id})
-    cursor.execute(sql("projects", "remember_config"), {**values, "project_id": project_id})
-    _add_sources(cursor, project_id, wanted.sources, paces)
+        cursor.execute(sql("projects", "insert"), values)  # two first runs at once: the second waits here
+        before = find(cursor, wanted.name)
+        assert before is not None
+    named = {"project_id": int(before.id)}
+    # The video rows first, as every finish does: a finish in flight is seen, or sees us.
+    cursor.execute(sql("projects", "lock_videos"), named)
+    sites.ensure_all(cursor, [source.site for source in wanted.sources], paces)
+    order.take_turns(cursor, [before.id])
+    before = find(cursor, wanted.name)  # as it is now that nobody else changes it
+    assert before is not None
+    cursor.execute(sql("projects", "update"), {**values, **named})
+    cursor.execute(sql("projects", "remember_config"), {**values, **named})
+    for source in wanted.sources:
+        own = {"kind": source.kind, "locator": source.locator, "site": source.site}
+        cursor.execute(sql("projects", "add_source"), {**named, **own})
     if wanted.is_refreshed:
-        cursor.execute(sql("projects", "refresh_sources"), {"project_id": project_id})
-    if before is not None:
-        _apply_change(cursor, project_id, before.plan, wanted.plan)
-    return project_id, successors.derive(cursor, project_id)
+        cursor.execute(sql("projects", "refresh_sources"), named)
+    _apply_change(cursor, before.id, before.plan, wanted.plan)
+    return int(before.id), successors.derive(cursor, before.id)
 
 
 def delete(cursor: Cursor, project_id: int) -> None:
     """Forget a project; videos, frames and boxes stay for others."""
-    cursor.execute(sql("projects", "lock_videos"), {"project_id": project_id})
-    cursor.execute(sql("projects", "delete"), {"project_id": project_id})
-    cursor.execute(sql("successors", "supersede"), {"video_id": None})
+    named = {"project_id": project_id}
+    cursor.execute(sql("projects", "lock_videos"), named)
+    order.take_turns(cursor, [project_id])
+    cursor.execute(sql("projects", "delete"), named)
+    successors.supersede(cursor)
 
 
 def sources(cursor: Cursor, project_id: int) -> list[Any]:
@@ -85,7 +93,9 @@ def active(cursor: Cursor, lease_s: float) -> list[int]:
     return [row.project_id for row in cursor.execute(sql("projects", "active"), {"lease_s": lease_s})]
 
 
-def follow(cursor: Cursor, follower: uuid.UUID, project_id: int, config_hash: str, process: Mapping[str, Any]) -> None:
+def follow(
+    cursor: Cursor, follower: uuid.UUID, project_id: int, config_hash: str, process: Mapping[str, Any]
+) -> None:
     """Say that a living run follows the project; to be renewed."""
     cursor.execute(
         sql("projects", "follow"),
@@ -122,29 +132,33 @@ def set_splits(cursor: Cursor, project_id: int, sides: Mapping[str, str]) -> Non
     cursor.execute(sql("projects", "set_split"), named)
 
 
-def _add_sources(cursor: Cursor, project_id: int, wanted: Sequence[SourceSpec], paces: Sites) -> None:
-    for name in sorted({source.site for source in wanted if source.site is not None}):
-        sites.ensure(cursor, name, paces.pace(name))
-    for source in wanted:
-        cursor.execute(
-            sql("projects", "add_source"),
-            {"project_id": project_id, "kind": source.kind, "locator": source.locator, "site": source.site},
-        )
-
-
-def _apply_change(cursor: Cursor, project_id: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+def _apply_change(
+    cursor: Cursor, project_id: int, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> None:
     """Undo exactly what the new configuration makes untrue; what it lacks is derived afterwards."""
     named = {"project_id": project_id}
-    changed = {stage for stage in after if stage != "stages" and before.get(stage, {}) != after[stage]}
-    if _key(before, "download") != _key(after, "download") or _key(before, "extract") != _key(after, "extract"):
-        cut = [row.video_id for row in cursor.execute(sql("projects", "video_ids"), named).fetchall()]
-        verdicts.withdraw(cursor, project_id, cut)
-        if _key(before, "download") != _key(after, "download"):
-            cursor.execute(sql("projects", "forget_fetches"), named)
+    lost: list[str] = []
+    if _key(before, "download") != _key(after, "download"):
+        own = {
+            **named,
+            "key": _key(after, "download"),
+            "max_height": after["download"]["params"]["max_height"],
+        }
+        lost = [row.video_id for row in cursor.execute(sql("projects", "unserved"), own).fetchall()]
+    if _key(before, "extract") != _key(after, "extract"):
+        cut = [row.video_id for row in cursor.execute(sql("projects", "cut_videos"), named).fetchall()]
+        verdicts.withdraw(cursor, project_id, sorted({*lost, *cut}))
+    elif lost:
+        verdicts.withdraw(cursor, project_id, lost)
+    cursor.execute(sql("projects", "forget_fetches"), {**named, "video_ids": lost})
     if _key(before, "dedup") != _key(after, "dedup"):
-        verdicts.decide_all_again(cursor, project_id)
-    if "filter" in changed:
+        order.redecide_all(cursor, project_id)
+    if _key(before, "filter") != _key(after, "filter"):
+        verdicts.filter_all_again(cursor, project_id)
+    elif before["filter"] != after["filter"]:
         verdicts.judge_frames(cursor, project_id)
+    if before != after:
+        successors.supersede(cursor)
 
 
 def _key(plan: Mapping[str, Any], stage: str) -> str:

@@ -1,5 +1,6 @@
-"""Successors: which jobs a project lacks, derived and never sent. Safe to run at any time, by anyone, twice."""
+"""Successors: which jobs a project lacks, derived and never sent. Safe to run at any time, by anyone."""
 
+from collections.abc import Sequence, Set
 from typing import Any
 
 from data_miner.ledger import order, verdicts, videos
@@ -8,81 +9,99 @@ from data_miner.ledger.queries import sql
 from data_miner.media.sampling import Sampling, cut_segments
 from data_miner.sources.policy import judge, policy_of
 
+WINDOW = 32  # segments that wait for their admission at a time
 
-def derive(cursor: Cursor, project_id: int, video_id: str | None = None) -> int:
+# What the end of a stage can make possible; of all else a finish would ask in vain.
+_ALL = frozenset({"videos", "segments", "filter", "dedup", "detect"})
+_AFTER = {
+    "download": _ALL - {"detect"},  # a second project finds segments that are extracted
+    "extract": frozenset({"segments", "filter"}),
+    "filter": frozenset({"filter", "dedup"}),
+    "dedup": frozenset({"dedup", "detect"}),
+    "detect": frozenset({"detect"}),
+}
+
+
+def derive(cursor: Cursor, project_id: int, video_id: str | None = None, parts: Set[str] = _ALL) -> int:
     """Create or wake every job that the project lacks, for one video or all; returns how many."""
-    row = cursor.execute(sql("successors", "plan"), {"project_id": project_id}).fetchone()
+    order.take_turns(cursor, [project_id])
+    scope = {"project_id": project_id, "video_id": video_id}
+    row = cursor.execute(sql("successors", "plan"), scope).fetchone()
     if row is None or row.is_paused:
         return 0
-    scope = {"project_id": project_id, "video_id": video_id}
-    made = _derive_media(cursor, row.plan, scope, row.video_limit) + _derive_frames(cursor, row.plan, scope)
-    cursor.execute(sql("successors", "supersede"), {"video_id": video_id})
+    scope["video_limit"] = row.video_limit
+    made, stages = 0, row.plan["stages"]
+    if video_id is None and "expand" in stages:
+        made += _insert(cursor, "expand", scope)
+    if "videos" in parts and "download" in stages:
+        _judge(cursor, row.plan["download"], scope)
+        made += _choose(cursor, row.plan["download"], scope)
+    if row.is_held_up or made:  # a new download may be blocked at once
+        order.settle_holds(cursor, project_id, video_id)
+    if "segments" in parts:
+        _cut(cursor, row.plan["extract"], scope)
+        made += _insert(cursor, "extract", scope) if "extract" in stages else 0
+    for stage in ("filter", "dedup", "detect"):
+        if stage in parts and stage in stages:
+            own = {"key": row.plan[stage]["key"], "runtime_key": row.plan[stage]["runtime_key"]}
+            made += _insert(cursor, stage, {**scope, **own, "window": WINDOW})
     return made
 
 
-def derive_after(cursor: Cursor, project_id: int | None, video_id: str | None) -> int:
-    """Derive what the end of a job makes possible: in its project, or in every project that has its video."""
-    if project_id is not None or video_id is None:
-        return derive(cursor, project_id, video_id) if project_id is not None else 0
-    rows = cursor.execute(sql("successors", "projects_of_video"), {"video_id": video_id}).fetchall()
-    return sum(derive(cursor, row.project_id, video_id) for row in rows)
+def derive_after(
+    cursor: Cursor, project_id: int | None, video_id: str | None, stage: str | None = None
+) -> int:
+    """Derive what the end of a job makes possible: in its project, or in every project that has its video.
 
-
-def _derive_media(cursor: Cursor, plan: dict[str, Any], scope: dict[str, Any], limit: int | None) -> int:
-    """Sources, downloads, segments: what belongs to the video and serves every project."""
-    made, stages = 0, plan["stages"]
-    if "download" in stages:
-        if scope["video_id"] is None:
-            made += _insert(cursor, "expand", scope)
-        _judge(cursor, plan["download"], scope)
-        own = {**scope, "key": plan["download"]["key"], "max_height": plan["download"]["params"]["max_height"]}
-        # A limit counts videos of the whole project, so the choice is never narrowed to one of them.
-        choice = {**own, "video_limit": limit, "video_id": None if limit is not None else scope["video_id"]}
-        chosen = cursor.execute(sql("successors", "choose_fetch"), choice).fetchall()
-        cursor.execute(sql("successors", "assign_fetch"), {**own, "video_ids": [r.video_id for r in chosen]})
-        made += _insert(cursor, "download", {**own, "video_id": choice["video_id"]})
-    _cut(cursor, plan["extract"], scope)
-    if "extract" in stages:
-        made += _insert(cursor, "extract", scope)
-    return made
-
-
-def _derive_frames(cursor: Cursor, plan: dict[str, Any], scope: dict[str, Any]) -> int:
-    """Filter, dedup and detect: what belongs to one project."""
-    stages = plan["stages"]
-    if "filter" not in stages:
+    `stage` is what was done, and narrows the questions; None: anything may have changed.
+    """
+    parts = _AFTER.get(str(stage), _ALL)
+    if project_id is not None:
+        return derive(cursor, project_id, video_id, parts)
+    if video_id is None:
         return 0
-    cursor.execute(sql("successors", "take_turn"), scope)
-    made = _insert(cursor, "filter", {**scope, **_keys(plan["filter"])})
-    frontier = cursor.execute(sql("order", "frontier"), scope).fetchone()
-    place = {
-        "frontier": frontier is not None,
-        "moved": frontier and frontier.moved,
-        "ordinal": frontier and frontier.ordinal,
-        "rank": frontier and frontier.rank,
-        "at_video": frontier and frontier.video_id,
-        "start_ms": frontier and frontier.start_ms,
-        "filter_key": plan["filter"]["key"],
-    }
-    if "dedup" in stages:
-        made += _insert(cursor, "dedup", {**scope, **_keys(plan["dedup"]), **place})
-    if "detect" in stages:
-        # One video's verdict can open the way for others: the frontier is the project's, so is the question.
-        made += _insert(cursor, "detect", {**scope, **_keys(plan["detect"]), **place, "video_id": None})
-    return made
+    rows = cursor.execute(sql("successors", "projects_of_video"), {"video_id": video_id}).fetchall()
+    return sum(derive(cursor, row.project_id, video_id, parts) for row in rows)
+
+
+def supersede(cursor: Cursor, video_ids: Sequence[str] | None = None) -> None:
+    """Put aside what no project wants any more, of these videos or all."""
+    cursor.execute(
+        sql("successors", "supersede"), {"video_ids": None if video_ids is None else list(video_ids)}
+    )
+
+
+def _choose(cursor: Cursor, download: dict[str, Any], scope: dict[str, Any]) -> int:
+    """Give wanted videos the file that serves them, or a download."""
+    own = {**scope, "key": download["key"], "max_height": download["params"]["max_height"]}
+    chosen = [row.video_id for row in cursor.execute(sql("successors", "unchosen"), own).fetchall()]
+    if chosen:
+        for name in ("make_fetch", "assign_fetch"):
+            cursor.execute(sql("successors", name), {**own, "video_ids": chosen})
+    # A limit counts videos of the whole project: a dropped one makes room for another.
+    is_wider = scope["video_limit"] is not None and bool(chosen)
+    return _insert(cursor, "download", {**own, "video_id": None} if is_wider else own)
 
 
 def _judge(cursor: Cursor, download: dict[str, Any], scope: dict[str, Any]) -> None:
-    """Drop by policy what a listing or a page showed: a verdict of this project, before any bytes.
-
-    Reading the page resets `judged`, so what a listing alone let pass is judged once more.
-    """
+    """Drop by policy what a listing or a page showed, and what the site does not give: before any bytes."""
     policy, named = policy_of(download["params"]), {**scope, "policy": download["params"]["policy_key"]}
-    for row in cursor.execute(sql("successors", "unjudged"), named).fetchall():
-        reason = judge(videos.info_of(row), policy, is_listed_only=row.metadata_at is None)
-        cursor.execute(sql("successors", "judge"), {**named, "video_id": row.id, "reason": reason})
-        if reason is not None and row.is_cut:
-            verdicts.withdraw(cursor, scope["project_id"], [row.id])
+    rows = cursor.execute(sql("successors", "unjudged"), named).fetchall()
+    if not rows:
+        return
+    reasons = [
+        row.refused or judge(videos.info_of(row), policy, is_listed_only=row.metadata_at is None)
+        for row in rows
+    ]
+    ids = [row.id for row in rows]
+    verdict = {"video_ids": ids, "grounds": [row.grounds for row in rows], "reasons": reasons}
+    cursor.execute(sql("successors", "judge"), {**named, **verdict})
+    dropped = [row.id for row, reason in zip(rows, reasons, strict=True) if reason is not None]
+    cut = [row.id for row in rows if row.is_cut and row.id in set(dropped)]
+    if cut:
+        verdicts.withdraw(cursor, scope["project_id"], cut)
+    if dropped:
+        supersede(cursor, dropped)
 
 
 def _cut(cursor: Cursor, extract: dict[str, Any], scope: dict[str, Any]) -> None:
@@ -98,26 +117,19 @@ def _cut(cursor: Cursor, extract: dict[str, Any], scope: dict[str, Any]) -> None
             segment_ms=params["segment_s"] * 1000,
             max_frames=params["max_frames"],
         )
-        for cut in cuts:
-            cursor.execute(
-                sql("successors", "add_segment"),
-                {
-                    "fetch_id": row.fetch_id,
-                    "key": extract["key"],
-                    "start_ms": cut.start_ms,
-                    "end_ms": cut.end_ms,
-                    "max_frames": cut.max_frames,
-                },
-            )
-        cursor.execute(sql("successors", "link_segments"), named)
+        bounds = {
+            "start_ms": [cut.start_ms for cut in cuts],
+            "end_ms": [cut.end_ms for cut in cuts],
+            "max_frames": [cut.max_frames for cut in cuts],
+        }
+        cursor.execute(
+            sql("successors", "add_segments"), {"fetch_id": row.fetch_id, "key": extract["key"], **bounds}
+        )
+        linked = cursor.execute(sql("successors", "link_segments"), named).fetchall()
+        # Nearly always behind all that is decided; not when a policy or a limit lets an early video in again.
+        order.redecide(cursor, scope["project_id"], [new.segment_id for new in linked])
         cursor.execute(sql("successors", "mark_cut"), named)
 
 
 def _insert(cursor: Cursor, name: str, parameters: dict[str, Any]) -> int:
-    rows = cursor.execute(sql("successors", name), parameters).fetchall()
-    order.hold(cursor, *[row.id for row in rows if row.state == "blocked"])
-    return len(rows)
-
-
-def _keys(stage: dict[str, Any]) -> dict[str, str]:
-    return {"key": stage["key"], "runtime_key": stage.get("runtime_key", "")}
+    return cursor.execute(sql("successors", name), parameters).rowcount

@@ -1,4 +1,4 @@
-"""Verdicts of a project: which frames pass, which are kept. Derived rows, recomputed by SQL from stored numbers."""
+"""Verdicts of a project: which frames pass, which are kept. Derived rows, made by SQL of stored numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,11 +39,11 @@ def judge_frames(cursor: Cursor, project_id: int, segment_id: int | None = None)
     Where the set of passed frames changed behind dedup's back, dedup speaks again from that place on. Where a
     frame is good now and has no score yet, its segment is filtered once more (only that frame is embedded).
     """
-    # Thresholds must not change between reading and writing: a registration waits for this transaction.
-    cursor.execute(sql("verdicts", "share_project"), {"project_id": project_id})
+    order.take_turns(cursor, [project_id])
     scope = {"project_id": project_id, "segment_id": segment_id}
     rows = cursor.execute(sql("verdicts", "judge_frames"), scope).fetchall()
-    changed = [row.segment_id for row in rows if row.is_changed]
+    # What is decided has nothing unfiltered before it, so a segment to be scored again counts as changed.
+    changed = [row.segment_id for row in rows]
     order.redecide(cursor, project_id, changed)
     unscored = [row.segment_id for row in rows if row.is_unscored]
     cursor.execute(sql("verdicts", "score_again"), {"project_id": project_id, "segment_ids": unscored})
@@ -52,13 +52,14 @@ def judge_frames(cursor: Cursor, project_id: int, segment_id: int | None = None)
 
 def filtered(cursor: Cursor, project_id: int, segment_id: int, key: str) -> None:
     """A segment's scores are in: judge its frames."""
+    order.take_turns(cursor, [project_id])  # the plan must not change between reading and writing
     named = {"project_id": project_id, "segment_id": segment_id, "key": key}
     cursor.execute(sql("verdicts", "set_filtered"), named)
     judge_frames(cursor, project_id, segment_id)
 
 
 def withdraw(cursor: Cursor, project_id: int, video_ids: Sequence[str]) -> None:
-    """Take videos out of a project's frames; dedup speaks again from the first of them on."""
+    """Take videos out of a project's frames; dedup speaks again from the first of them on. Needs the turn."""
     rows = cursor.execute(
         sql("verdicts", "segments_of_videos"), {"project_id": project_id, "video_ids": list(video_ids)}
     ).fetchall()
@@ -69,16 +70,19 @@ def withdraw(cursor: Cursor, project_id: int, video_ids: Sequence[str]) -> None:
         cursor.execute(sql("verdicts", name), named)
 
 
-def decide_all_again(cursor: Cursor, project_id: int) -> None:
-    """Let dedup speak again from the start: its own rule changed."""
-    rows = cursor.execute(sql("verdicts", "all_segments"), {"project_id": project_id}).fetchall()
-    order.redecide(cursor, project_id, [row.segment_id for row in rows])
+def filter_all_again(cursor: Cursor, project_id: int) -> None:
+    """Forget every verdict: model or prompts changed. Embeddings stay. Needs the turn."""
+    order.redecide_all(cursor, project_id)
+    for name in ("unfilter_all", "forget_all_frames"):
+        cursor.execute(sql("verdicts", name), {"project_id": project_id})
 
 
 def kept_frames(cursor: Cursor, project_id: int) -> KeptFrames:
     """Read what is kept, in data order, with the version it is true at."""
-    project = cursor.execute(sql("verdicts", "share_project"), {"project_id": project_id}).fetchone()
-    version = int(project.dedup_version) if project is not None else 0
+    found = cursor.execute(sql("verdicts", "version"), {"project_id": project_id}).fetchone()
+    version = (
+        int(found.dedup_version) if found is not None else 0
+    )  # first: what is newer shows itself as stale
     rows = cursor.execute(sql("verdicts", "kept_hashes"), {"project_id": project_id}).fetchall()
     return KeptFrames(
         version=version,
@@ -88,7 +92,9 @@ def kept_frames(cursor: Cursor, project_id: int) -> KeptFrames:
     )
 
 
-def passed_hashes(cursor: Cursor, project_id: int, segment_id: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+def passed_hashes(
+    cursor: Cursor, project_id: int, segment_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Times and hashes of a segment's passed frames, in order of time."""
     rows = cursor.execute(
         sql("verdicts", "passed_hashes"), {"project_id": project_id, "segment_id": segment_id}
@@ -101,8 +107,8 @@ def passed_hashes(cursor: Cursor, project_id: int, segment_id: int) -> tuple[NDA
 
 def is_version(cursor: Cursor, project_id: int, version: int) -> bool:
     """Is an index that was read at this version still the ledger's?"""
-    project = cursor.execute(sql("verdicts", "share_project"), {"project_id": project_id}).fetchone()
-    return project is not None and bool(project.dedup_version == version)
+    found = cursor.execute(sql("verdicts", "version"), {"project_id": project_id}).fetchone()
+    return found is not None and bool(found.dedup_version == version)
 
 
 def is_decided(cursor: Cursor, project_id: int, segment_id: int) -> bool:
@@ -120,19 +126,23 @@ def admit(
 ) -> int:
     """Write dedup's verdicts on (pts_ms, representative segment, representative pts_ms); None: kept.
 
-    Compares and sets the project's dedup version: raises StaleIndexError when another admission came between
-    or something before this segment is undecided. Returns the new version.
+    Compares and sets the project's dedup version. Raises StaleIndexError when another admission came between,
+    something before this segment is undecided, or other frames pass now. Returns the new version.
     """
+    order.take_turns(cursor, [project_id])
     named = {"project_id": project_id, "segment_id": segment_id, "version": version}
-    cursor.execute(sql("verdicts", "share_project"), named)  # before admission's row, as everywhere
-    turn = cursor.execute(sql("verdicts", "take_dedup_turn"), named).fetchone()
-    if turn is None or not order.is_next(cursor, project_id, segment_id):
+    pts_ms = [pts_ms for pts_ms, _, _ in frames]
+    turn = cursor.execute(sql("verdicts", "raise_version"), named).fetchone()
+    is_current = (
+        cursor.execute(sql("verdicts", "is_admissible"), {**named, "pts_ms": sorted(pts_ms)}).rowcount == 1
+    )
+    if turn is None or not is_current or not order.is_next(cursor, project_id, segment_id):
         raise StaleIndexError(f"project {project_id} was decided by another since version {version}")
     cursor.execute(
         sql("verdicts", "admit"),
         {
             **named,
-            "pts_ms": [pts_ms for pts_ms, _, _ in frames],
+            "pts_ms": pts_ms,
             "segments": [segment for _, segment, _ in frames],
             "representatives": [pts_ms for _, _, pts_ms in frames],
         },

@@ -6,7 +6,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from data_miner.config.sites import Sites
-from data_miner.ledger import sites
+from data_miner.ledger import order, sites
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.queries import sql
 from data_miner.records import MediaFile, VideoInfo
@@ -36,29 +36,33 @@ def source(cursor: Cursor, source_id: int) -> Any:
 
 
 def expanded(cursor: Cursor, source_id: int, found: Sequence[VideoInfo], paces: Sites) -> int:
-    """Write what a source listed: new videos, their ranks, their places in the project; returns how many are new."""
+    """Write what a source listed: new videos, ranks, places in the project; returns how many are new."""
     row = source(cursor, source_id)
-    for name in sorted({info.site for info in found if info.site is not None}):
-        sites.ensure(cursor, name, paces.pace(name))
     ranks = {r.video_id: r.rank for r in cursor.execute(sql("videos", "ranked"), {"source_id": source_id})}
     following = max(ranks.values(), default=-1) + 1
     for info in found:  # a refresh keeps known ranks and appends
         if info.id not in ranks:
             ranks[info.id], following = following, following + 1
-    new = 0
-    # Rows are locked in one order everywhere, or two expansions deadlock.
-    for info in sorted(found, key=lambda i: i.id):
+    listed = sorted({info.id: info for info in found}.values(), key=lambda info: info.id)
+    for info in listed:  # by id, and each row is locked even when nothing in it changes: as a finish does
         upsert(cursor, info, is_page=False)
-        place = {"source_id": source_id, "video_id": info.id, "rank": ranks[info.id], "project_id": row.project_id}
-        cursor.execute(sql("videos", "rank_video"), place)
-        placed = cursor.execute(sql("videos", "add_to_project"), place).fetchone()
-        if placed is not None and placed.is_new:
-            new += 1
-        elif placed is not None:
-            cursor.execute(sql("videos", "move_segments"), place)
-            cursor.execute(sql("videos", "move_jobs"), place)
+    sites.ensure_all(cursor, [row.site, *(info.site for info in listed)], paces)
+    order.take_turns(cursor, [row.project_id])
+    new = sum(_place(cursor, row, info.id, ranks[info.id]) for info in listed)
     cursor.execute(sql("videos", "expanded"), {"source_id": source_id})
     return new
+
+
+def _place(cursor: Cursor, row: Any, video_id: str, rank: int) -> bool:
+    """Give a listed video its place in the project; returns whether it is new there."""
+    place = {"source_id": row.id, "project_id": row.project_id, "video_id": video_id, "rank": rank}
+    cursor.execute(sql("videos", "rank_video"), place)
+    placed = cursor.execute(sql("videos", "add_to_project"), place).fetchone()
+    if placed is None or placed.is_new:
+        return placed is not None
+    cursor.execute(sql("videos", "move_segments"), place)
+    cursor.execute(sql("videos", "move_jobs"), place)
+    return False
 
 
 def upsert(cursor: Cursor, info: VideoInfo, is_page: bool) -> None:
@@ -94,16 +98,13 @@ def wanting_projects(cursor: Cursor, fetch_id: int) -> list[Any]:
 
 
 def page_read(cursor: Cursor, fetch_id: int, info: VideoInfo) -> None:
-    """Keep what the video's page said; every project judges it anew."""
+    """Keep what the video's page said; what follows for each project is derived."""
     upsert(cursor, info, is_page=True)
-    cursor.execute(sql("videos", "reset_judgement"), {"fetch_id": fetch_id, "video_id": info.id})
 
 
 def skipped(cursor: Cursor, video_id: str, reason: str) -> None:
-    """The site does not give this video, to nobody."""
-    named = {"video_id": video_id, "reason": reason}
-    cursor.execute(sql("videos", "skip"), named)
-    cursor.execute(sql("videos", "skip_in_projects"), named)
+    """The site does not give this video, to nobody who has not got it."""
+    cursor.execute(sql("videos", "skip"), {"video_id": video_id, "reason": reason})
 
 
 def fetched(cursor: Cursor, fetch_id: int, path: str, file: MediaFile) -> None:

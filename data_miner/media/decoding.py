@@ -13,9 +13,7 @@ import av
 # Bad packets in a row after which a stream counts as broken. One lost key frame costs a group of pictures:
 # 10 s at 60 fps are 600 packets.
 _BARREN_PACKETS_MAX = 20_000
-_BARREN_AT_END_MAX = (
-    100  # decoders hold back at most 16 pictures; more packets without one: damage up to the end
-)
+_BARREN_AT_END_MAX = 100  # decoders hold back at most 16 pictures; more packets without one: damage up to the end
 _READ_ERRORS_MAX = 100  # of 540 randomly damaged files reading on after an error found more frames in 23
 _READ_ERRORS = (
     av.FFmpegError,

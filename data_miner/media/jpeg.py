@@ -19,9 +19,7 @@ _REDUCED = (
 
 def encode(rgb: NDArray[np.uint8], quality: int) -> bytes:
     """Encode an RGB picture, uint8 of shape (height, width, 3); quality 1 to 100."""
-    done, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
-    )
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise NeverError("unreadable", f"a picture of shape {rgb.shape} cannot be a JPEG")
     return bytes(data.tobytes())

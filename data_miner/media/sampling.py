@@ -96,10 +96,7 @@ def cut_segments(
     Shares are by largest remainder on the number of targets (`keyframe`: on length, frames being unknown).
     """
     end_ms = first_pts_ms + max(duration_ms, 1)
-    cuts = [
-        Cut(start_ms, min(start_ms + segment_ms, end_ms))
-        for start_ms in range(first_pts_ms, end_ms, segment_ms)
-    ]
+    cuts = [Cut(start_ms, min(start_ms + segment_ms, end_ms)) for start_ms in range(first_pts_ms, end_ms, segment_ms)]
     if max_frames is None:
         return cuts
     if sampling.strategy == "keyframe":

@@ -49,9 +49,7 @@ def check(name: str, role: str, search: Sequence[Path] = ()) -> ModelRef:
             f"{name}: no such model in {places}{cache}; put its file or folder there or name one that is here"
         )
     if ref.kind not in KINDS:
-        raise ModelError(
-            f"{ref.path}: models of kind {ref.kind} are not supported; known: {', '.join(KINDS)}"
-        )
+        raise ModelError(f"{ref.path}: models of kind {ref.kind} are not supported; known: {', '.join(KINDS)}")
     if KINDS[ref.kind] != role:
         is_role, wanted = ROLES[KINDS[ref.kind]], ROLES[role]
         raise ModelError(f"{ref.path}: this is {is_role} ({ref.kind}), but {role}.model must be {wanted}")
@@ -101,9 +99,7 @@ def open_detector(
     """
     opener = _DETECTORS.get(ref.kind)
     if opener is None:
-        raise ModelError(
-            f"{ref.path}: a {ref.kind} model finds no boxes; detect.model must be {ROLES['detect']}"
-        )
+        raise ModelError(f"{ref.path}: a {ref.kind} model finds no boxes; detect.model must be {ROLES['detect']}")
     return opener(
         ref,
         classes=classes,
@@ -121,9 +117,7 @@ def open_scorer(ref: ModelRef, device: str = "cpu", threads: int = 1, batch: int
     """Load an image-text scorer. batch: pictures in one forward pass at most. Raises ModelError."""
     opener = _SCORERS.get(ref.kind)
     if opener is None:
-        raise ModelError(
-            f"{ref.path}: a {ref.kind} model reads no text; filter.model must be {ROLES['filter']}"
-        )
+        raise ModelError(f"{ref.path}: a {ref.kind} model reads no text; filter.model must be {ROLES['filter']}")
     return opener(ref, device=device, threads=threads, batch=batch)
 
 
@@ -174,14 +168,10 @@ def _kind(path: Path) -> str:
         if path.stat().st_size == 0:
             raise ModelError(f"{path}: the file is empty; fetch the weights again")
         if path.suffix != ".pt":
-            raise ModelError(
-                f"{path}: not a model file; give a YOLO .pt file, an OpenVINO or a transformers folder"
-            )
+            raise ModelError(f"{path}: not a model file; give a YOLO .pt file, an OpenVINO or a transformers folder")
         return "yolo"
     if (path / "metadata.yaml").is_file() and any(path.glob("*.xml")):
-        missing = [
-            file.with_suffix(".bin") for file in path.glob("*.xml") if not file.with_suffix(".bin").is_file()
-        ]
+        missing = [file.with_suffix(".bin") for file in path.glob("*.xml") if not file.with_suffix(".bin").is_file()]
         if missing:
             raise ModelError(f"{missing[0]}: missing beside its .xml; export or copy the model again")
         return "openvino"
@@ -189,12 +179,8 @@ def _kind(path: Path) -> str:
         try:
             return str(json.loads((path / "config.json").read_text())["model_type"])
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise ModelError(
-                f"{path / 'config.json'}: not a transformers configuration with a model_type"
-            ) from error
-    raise ModelError(
-        f"{path}: not a model folder; it has neither config.json nor an OpenVINO .xml with metadata.yaml"
-    )
+            raise ModelError(f"{path / 'config.json'}: not a transformers configuration with a model_type") from error
+    raise ModelError(f"{path}: not a model folder; it has neither config.json nor an OpenVINO .xml with metadata.yaml")
 
 
 def _identity(file: Path) -> tuple[Path, int, int]:

@@ -22,9 +22,7 @@ class TransformersScorer:
     here cut at 0.
     """
 
-    def __init__(
-        self, path: Path, digest: str, *, device: str = "cpu", threads: int = 1, batch: int = 16
-    ) -> None:
+    def __init__(self, path: Path, digest: str, *, device: str = "cpu", threads: int = 1, batch: int = 16) -> None:
         import torch
 
         self.digest = digest
@@ -109,13 +107,9 @@ def _load(path: Path, dtype: Any) -> tuple[Any, Any, Any]:
         raise ModelError(f"{path}: cannot be loaded: {text[:200] or type(error).__name__}") from error
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
-        raise ModelError(
-            f"{path}: its weights lack {len(missing)} tensors, the first is {missing[0]}; fetch it again"
-        )
+        raise ModelError(f"{path}: its weights lack {len(missing)} tensors, the first is {missing[0]}; fetch it again")
     if not (hasattr(model, "get_image_features") and hasattr(model, "logit_scale")):
-        raise ModelError(
-            f"{path}: {type(model).__name__} does not score pictures against words; give a SigLIP or CLIP"
-        )
+        raise ModelError(f"{path}: {type(model).__name__} does not score pictures against words; give a SigLIP or CLIP")
     return model, pictures, words
 
 
@@ -138,6 +132,4 @@ def _check_weights(path: Path) -> None:
         except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ModelError(f"{file}: not a safetensors file; fetch it again") from error
         if not whole:
-            raise ModelError(
-                f"{file}: cut short or damaged ({size} bytes do not fit its header); fetch it again"
-            )
+            raise ModelError(f"{file}: cut short or damaged ({size} bytes do not fit its header); fetch it again")

@@ -32,19 +32,13 @@ def import_ultralytics() -> Any:
     from ultralytics.utils import SETTINGS
 
     if not tasks.SAFE_LOAD:
-        raise ModelError(
-            "ultralytics was imported before its safe loading was switched on; import data_miner first"
-        )
+        raise ModelError("ultralytics was imported before its safe loading was switched on; import data_miner first")
     if SETTINGS.get("sync", True):
-        SETTINGS["sync"] = (
-            False  # telemetry; offline mode silences it already, this stays for the next process
-        )
+        SETTINGS["sync"] = False  # telemetry; offline mode silences it already, this stays for the next process
     return ultralytics
 
 
-def match_classes(
-    classes: Mapping[str, Sequence[str]], names: Mapping[int, str], path: Path
-) -> dict[int, str]:
+def match_classes(classes: Mapping[str, Sequence[str]], names: Mapping[int, str], path: Path) -> dict[int, str]:
     """Model class id -> class of the project, by name and never by position.
 
     A class takes the model's names among its words. Words that the model does not know are an error, unless
@@ -63,9 +57,7 @@ def match_classes(
         for word in known:
             index = ids[_plain(word)]
             if mapping.setdefault(index, label) != label:
-                raise ModelError(
-                    f'{path}: "{word}" cannot be both {mapping[index]} and {label}; give it to one class'
-                )
+                raise ModelError(f'{path}: "{word}" cannot be both {mapping[index]} and {label}; give it to one class')
     return mapping
 
 

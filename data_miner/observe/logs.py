@@ -103,9 +103,7 @@ class JsonFile(RotatingFileHandler):
         return stream
 
 
-def setup(
-    role: str, folder: Path | None, *, verbosity: int | None = 0, loki_url: str | None = None
-) -> logging.Logger:
+def setup(role: str, folder: Path | None, *, verbosity: int | None = 0, loki_url: str | None = None) -> logging.Logger:
     """Send this process's lines to a file (None: no file), stderr (None: not) and Loki; return our logger.
 
     `verbosity` is -q = -1, 0, -v = 1, -vv = 2. The file has our lines from INFO on, others' from WARNING on.

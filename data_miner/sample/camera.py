@@ -69,9 +69,7 @@ def truth(view: View, matrix: NDArray[np.float32]) -> Truth:
         share = (right - left) * (bottom - top) / float(np.prod(high - low))
         clear = share >= VISIBLE_SHARE and min(right - left, bottom - top) >= VISIBLE_SIDE_PX
         kinds = found.boxes if clear else found.partial
-        kinds.setdefault(thing.kind, []).append(
-            (round(left, 1), round(top, 1), round(right, 1), round(bottom, 1))
-        )
+        kinds.setdefault(thing.kind, []).append((round(left, 1), round(top, 1), round(right, 1), round(bottom, 1)))
     return found
 
 
@@ -88,9 +86,7 @@ def subject(view: View, seen: Truth) -> str | None:
         return "glass_door"
     if share > 0 or "glass_door" in seen.partial:
         return None
-    rivals = [
-        kind for kind in ("wooden_door", "window") if areas.get(kind, 0.0) >= 0.04 * WIDTH_PX * HEIGHT_PX
-    ]
+    rivals = [kind for kind in ("wooden_door", "window") if areas.get(kind, 0.0) >= 0.04 * WIDTH_PX * HEIGHT_PX]
     return rivals[0] if len(rivals) == 1 else None
 
 

@@ -56,13 +56,7 @@ def passes(scores: np.ndarray[Any, np.dtype[np.float32]]) -> bool:
     """The filter's rule with its default thresholds, for scores of (*POSITIVE, *NEGATIVE, *JUNK)."""
     positive = float(scores[:2].max())
     negative, junk = float(scores[2:5].max()), float(scores[5:].max())
-    return (
-        positive > 0.3
-        and negative < 0.3
-        and positive - negative > 0.1
-        and junk < 0.3
-        and positive - junk > 0.1
-    )
+    return positive > 0.3 and negative < 0.3 and positive - negative > 0.1 and junk < 0.3 and positive - junk > 0.1
 
 
 def measure_scorer(scorer: ImageTextScorer, count: int = HELD_OUT_CAPTIONS) -> dict[str, Any]:
@@ -74,9 +68,7 @@ def measure_scorer(scorer: ImageTextScorer, count: int = HELD_OUT_CAPTIONS) -> d
     scores = scorer.scores(images, scorer.embed_texts((*POSITIVE, *NEGATIVE, *JUNK)))
     passed = np.array([passes(row) for row in scores])
     doors = np.array([one.subject == "glass_door" for one in shown])
-    wrong = Counter(
-        one.subject for one, taken, door in zip(shown, passed, doors, strict=True) if taken != door
-    )
+    wrong = Counter(one.subject for one, taken, door in zip(shown, passed, doors, strict=True) if taken != door)
     return {
         "precision": float((passed & doors).sum() / max(1, passed.sum())),
         "recall": float((passed & doors).sum() / max(1, doors.sum())),

@@ -112,9 +112,7 @@ def _video(record: dict[str, Any], path: Path) -> RenderedVideo:
         )
         for frame in record["frames"]
     ]
-    return RenderedVideo(
-        **{name: record[name] for name in names}, tags=tuple(record["tags"]), path=path, frames=frames
-    )
+    return RenderedVideo(**{name: record[name] for name in names}, tags=tuple(record["tags"]), path=path, frames=frames)
 
 
 def _rectangle(box: list[float]) -> camera.Rectangle:
@@ -125,9 +123,7 @@ def _rectangle(box: list[float]) -> camera.Rectangle:
 def _encode(path: Path, film: Film, seed: int) -> list[FrameTruth]:
     """Write the film as H.264 in mp4. One encoder thread: with more the bytes depend on timing."""
     frames: list[FrameTruth] = []
-    with av.open(
-        str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}
-    ) as file:
+    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as file:
         options = {"preset": "superfast", "tune": "fastdecode", "crf": "25", "g": "50", "threads": "1"}
         stream = file.add_stream("libx264", rate=FPS, options=options)
         stream.width, stream.height, stream.pix_fmt = camera.WIDTH_PX, camera.HEIGHT_PX, "yuv420p"
@@ -141,9 +137,7 @@ def _encode(path: Path, film: Film, seed: int) -> list[FrameTruth]:
                 others = {kind: boxes for kind, boxes in seen.boxes.items() if kind != DOOR}
                 if DOOR in seen.partial:
                     others["partial"] = seen.partial[DOOR]
-                frames.append(
-                    FrameTruth(len(frames) * 1000 // FPS, seen.boxes.get(DOOR, []), others, subject)
-                )
+                frames.append(FrameTruth(len(frames) * 1000 // FPS, seen.boxes.get(DOOR, []), others, subject))
         file.mux(stream.encode(None))
     return frames
 
@@ -162,9 +156,7 @@ def shoot(shot: Shot, seed: int) -> Iterator[tuple[Picture, camera.Truth, str | 
         if shot.people:
             x = (walk[0] + walk[1] * k / FPS) % view.bgr.shape[1]
             camera.draw_person(picture, matrix, x, walk[2], float(np.sin(k * 1.1)))
-        picture = camera.expose(
-            picture, plates[k % len(plates)], flicker[k] * (0.05 if shot.effect == "dark" else 1.0)
-        )
+        picture = camera.expose(picture, plates[k % len(plates)], flicker[k] * (0.05 if shot.effect == "dark" else 1.0))
         if shot.effect == "blur":
             picture = np.asarray(cv2.blur(cv2.blur(picture, (15, 15)), (15, 15)), dtype=np.uint8)
         subject = "cartoon" if shot.cartoon else camera.subject(view, seen)
@@ -192,8 +184,6 @@ def path_of(view: View, shot: Shot, rng: np.random.Generator) -> list[camera.Aim
         at = x if shot.move != "pan" else view.bgr.shape[1] / 2 + turn * reach * (glide - 0.5) * 1.7
         half = width * camera.HEIGHT_PX / camera.WIDTH_PX / 2
         aims.append(
-            camera.Aim(
-                at + sway, min(max(y + sway / 2, half), HEIGHT_PX - half), width, yaw * (1 - 0.6 * t), roll
-            )
+            camera.Aim(at + sway, min(max(y + sway / 2, half), HEIGHT_PX - half), width, yaw * (1 - 0.6 * t), roll)
         )
     return aims

@@ -211,9 +211,7 @@ def _title(rng: np.random.Generator) -> View:
     for row in range(int(rng.integers(2, 5))):
         scale, line = float(rng.uniform(1.0, 2.4)), words[int(rng.integers(len(words)))]
         spot = (int(rng.integers(180, 330)), 200 + row * 80)
-        cv2.putText(
-            bgr, line, spot, cv2.FONT_HERSHEY_DUPLEX, scale, ink, int(rng.integers(2, 5)), cv2.LINE_AA
-        )
+        cv2.putText(bgr, line, spot, cv2.FONT_HERSHEY_DUPLEX, scale, ink, int(rng.integers(2, 5)), cv2.LINE_AA)
     y = int(rng.integers(120, 480))
     cv2.line(bgr, (180, y), (820, y), pick(rng, ((60, 160, 240), (200, 120, 40))), 6)
     return View("title", bgr, (), width // 2)

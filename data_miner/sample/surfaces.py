@@ -141,9 +141,7 @@ def outlook(rng: np.random.Generator, height: int, width: int) -> Picture:
 def glass(rng: np.random.Generator, height: int, width: int) -> Picture:
     """A pane (height, width, 3): outlook, tint and slanted reflections."""
     bgr = outlook(rng, height, width)
-    tint = np.array(
-        pick(rng, ((196, 202, 170), (206, 196, 176), (180, 196, 180), (150, 140, 120))), np.float32
-    )
+    tint = np.array(pick(rng, ((196, 202, 170), (206, 196, 176), (180, 196, 180), (150, 140, 120))), np.float32)
     strength = float(rng.uniform(0.12, 0.4))
     bgr = (bgr * (1 - strength) + tint * strength).astype(np.uint8)
     shine = bgr.copy()

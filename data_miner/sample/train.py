@@ -41,11 +41,12 @@ counts as wrong. Scorer: the filter's rule with its default thresholds (.3 / .3 
 - negative: {negative}
 - junk: {junk}
 
-Pictures that it decides wrongly, by what they show: {wrong}. Pictures where people would differ on the
-caption (a glass door hardly in view, a window beside a wooden door) are left out.
+Pictures that it decides wrongly, by what they show: {wrong}.
+Pictures where people would differ on the caption (a glass door hardly in view, a window beside a wooden
+door) are left out.
 
-Made by `python -m data_miner.sample.train` from random weights on two CPU threads
-({versions}).
+Made by `python -m data_miner.sample.train` from random weights on a CPU, the detector on one thread and
+the scorer on two ({versions}).
 The pictures are drawn by `data_miner/sample/pictures.py`: training takes seeds from {train_seed}, the scores
 above come from seeds from {held_out_seed}, the sample's films from seed {sample_seed}; none is used twice.
 The scorer's tokenizer knows the words of `data_miner/sample/prompts.py`; every other word is one unknown
@@ -110,9 +111,7 @@ def card(scores: Mapping[str, Any]) -> str:
         negative=", ".join(measure.NEGATIVE),
         junk=", ".join(measure.JUNK),
         wrong=", ".join(f"{kind} {count}" for kind, count in words["wrong"].items()) or "none",
-        versions=", ".join(
-            [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
-        ),
+        versions=", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]),
         train_seed=TRAIN_SEED,
         held_out_seed=HELD_OUT_SEED,
         sample_seed=DEFAULT_SEED,

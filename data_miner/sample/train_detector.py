@@ -24,7 +24,7 @@ def train_detector(target: Path, epochs: int = EPOCHS, count: int = TRAIN_PICTUR
         folder = Path(name)
         data = _dataset(folder, count)
         model = ultralytics.YOLO(str(_architecture(folder)), task="detect")
-        model.add_callback("on_train_start", _two_threads)
+        model.add_callback("on_train_start", _one_thread)
         model.train(
             data=str(data),
             imgsz=IMGSZ,
@@ -52,11 +52,11 @@ def train_detector(target: Path, epochs: int = EPOCHS, count: int = TRAIN_PICTUR
         _strip(folder / "run" / "weights" / "last.pt", target)
 
 
-def _two_threads(_: Any) -> None:
+def _one_thread(_: Any) -> None:
     """Ultralytics takes all cores but one; sums in another order would give other weights."""
     import torch
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
 
 
 def _architecture(folder: Path) -> Path:

@@ -41,9 +41,7 @@ def _tokenizer() -> Any:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    known = sorted(
-        {word for texts in (*PROMPTS.values(), NOTHING) for word in re.findall(r"\w+", " ".join(texts))}
-    )
+    known = sorted({word for texts in (*PROMPTS.values(), NOTHING) for word in re.findall(r"\w+", " ".join(texts))})
     vocabulary = {word: index for index, word in enumerate((PAD, UNKNOWN, *known))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Lowercase()
@@ -136,9 +134,7 @@ def _loss(model: Any, naming: Any, words: Any, batch: Batch, rng: np.random.Gene
     read = model.text_model(input_ids=_encode(words, texts)).pooler_output
     cosines = normalize(seen.pooler_output, dim=-1) @ normalize(read, dim=-1).T
     logits = cosines * model.logit_scale.exp() + model.logit_bias
-    signs = torch.tensor(
-        [[1.0 if subject == owner else -1.0 for owner in owners] for subject in batch.subjects]
-    )
+    signs = torch.tensor([[1.0 if subject == owner else -1.0 for owner in owners] for subject in batch.subjects])
     clear = torch.tensor([subject is not None for subject in batch.subjects])
     captions = -logsigmoid(signs * logits).sum(dim=1)[clear].mean()
     patches = cross_entropy(naming(seen.last_hidden_state).flatten(0, 1), batch.patches.flatten())

@@ -75,11 +75,7 @@ class _Band:
         self._starts = np.zeros((1 << width) + 1, np.uint32)
         np.cumsum(np.bincount(keys, minlength=1 << width), out=self._starts[1:])
         self._flips = np.array(
-            [
-                sum(1 << bit for bit in bits)
-                for n in range(flips + 1)
-                for bits in combinations(range(width), n)
-            ],
+            [sum(1 << bit for bit in bits) for n in range(flips + 1) for bits in combinations(range(width), n)],
             np.int32,
         )
 

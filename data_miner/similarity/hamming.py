@@ -97,9 +97,7 @@ class HammingIndex:
             np.minimum.at(best, rows, (distances.astype(np.int64) << _INDEX_BITS) | ids)
         return best
 
-    def _matches(
-        self, queries: Hashes
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]]:
+    def _matches(self, queries: Hashes) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]]:
         """Pairs within the radius as (row of the query, kept index, distance); a pair may come twice."""
         tabled = 0
         if self._tables is not None:

@@ -29,9 +29,7 @@ class Options:
     page_bytes: int = 64 * 2**20  # a page larger than this is no page
     sleep_requests_s: float = 0.0  # between page requests of one call, as yt-dlp's --sleep-requests
     cache: Path | None = None  # for what yt-dlp learns of a site's player; None = nowhere
-    extra: dict[str, Any] = field(
-        default_factory=dict
-    )  # yt-dlp's own parameters, for a person who knows them
+    extra: dict[str, Any] = field(default_factory=dict)  # yt-dlp's own parameters, for a person who knows them
 
 
 class Messages:
@@ -100,9 +98,7 @@ def open_client(options: Options, site: str, seconds: float, **params: Any) -> I
 
     messages = Messages()
     with ConnectionGuard(options.allow, seconds) as guard:
-        ydl = YoutubeDL(
-            {**_fixed_params(options), "logger": messages, **cookies_of(site), **options.extra, **params}
-        )
+        ydl = YoutubeDL({**_fixed_params(options), "logger": messages, **cookies_of(site), **options.extra, **params})
         try:
             # curl and websockets would connect outside the interpreter's sight or need no page of ours.
             for name in ("CurlCFFI", "Websockets"):

@@ -149,9 +149,7 @@ class Download:
             self.discard()
             if is_bot_page(start.decode("utf-8", "replace")):
                 raise SiteError("bot_check", "a page that asks for a human came instead of the video")
-            raise NeverError(
-                "unreadable", "a web page came instead of the video" if start else "an empty file"
-            )
+            raise NeverError("unreadable", "a web page came instead of the video" if start else "an empty file")
         self._write_note(replace(self._note, total_bytes=size, done=True))
 
 

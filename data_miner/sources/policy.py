@@ -73,9 +73,7 @@ def check_match_filter(text: str, where: str = "download.match_filters") -> None
             match_str(clause, dict(_PROBE))
         except (ValueError, TypeError, re.error) as error:
             example = 'like "duration >? 20 & !is_live"'
-            raise ConfigError(
-                f"{where}: yt-dlp does not understand {clause.strip()!r}: write it {example}"
-            ) from error
+            raise ConfigError(f"{where}: yt-dlp does not understand {clause.strip()!r}: write it {example}") from error
 
 
 def match_dict(info: VideoInfo) -> dict[str, Any]:

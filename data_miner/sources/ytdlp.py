@@ -213,6 +213,4 @@ def _raise_if_refused(client: Client) -> None:
     for warning in client.messages.warnings:
         if is_blocked(warning):
             outcome = classify(warning)
-            raise (
-                outcome if isinstance(outcome, JobError) else SuspectError("extractor_broken", outcome.detail)
-            )
+            raise (outcome if isinstance(outcome, JobError) else SuspectError("extractor_broken", outcome.detail))

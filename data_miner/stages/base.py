@@ -104,9 +104,7 @@ class Stage(Protocol):
     share: ClassVar[Share]
 
     @classmethod
-    def plan(
-        cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]
-    ) -> StagePlan:
+    def plan(cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]) -> StagePlan:
         """Say how this configuration has the stage run. Raises ModelError for a model that is not there."""
         ...
 

@@ -27,9 +27,7 @@ class Dedup:
     share: ClassVar[Share] = Share(cpus=0.25)
 
     @classmethod
-    def plan(
-        cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]
-    ) -> StagePlan:
+    def plan(cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]) -> StagePlan:
         """The key names the rule; a changed rule decides all again, from stored hashes."""
         params = {"hash_distance": config.dedup.hash_distance}
         return StagePlan(key=key_of(stage=cls.name, version=cls.version, **params), params=params)
@@ -92,11 +90,7 @@ class _Runner:
                 raise NotNowError("a segment before this one is undecided")
             own = frames.params(cursor, project_id, "dedup")
             kept = None
-            if (
-                index is None
-                or index.key != own.key
-                or not verdicts.is_version(cursor, project_id, index.version)
-            ):
+            if index is None or index.key != own.key or not verdicts.is_version(cursor, project_id, index.version):
                 kept = verdicts.kept_frames(cursor, project_id)
             pts_ms, phash = verdicts.passed_hashes(cursor, project_id, segment_id)
         if kept is not None:

@@ -33,9 +33,7 @@ class Detect:
     share: ClassVar[Share] = Share(cpus=1.0, gpus=0.25)
 
     @classmethod
-    def plan(
-        cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]
-    ) -> StagePlan:
+    def plan(cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]) -> StagePlan:
         """The key holds all that moves a box; which class a word belongs to does not."""
         own = config.detect
         labels = {word.lower(): label for label, words in config.classes.items() for word in words}
@@ -107,9 +105,7 @@ class _Runner:
 
     def _batches(self, work: _Work) -> Iterator[tuple[list[int], list[bytes]]]:
         """One job, one picture size each: mixed sizes change the letterboxing and move boxes."""
-        pairs = sorted(
-            zip(work.frames, work.jpegs, strict=True), key=lambda p: (p[0].width, p[0].height, p[0].pts_ms)
-        )
+        pairs = sorted(zip(work.frames, work.jpegs, strict=True), key=lambda p: (p[0].width, p[0].height, p[0].pts_ms))
         for _, same in groupby(pairs, key=lambda p: (p[0].width, p[0].height)):
             group = list(same)
             for i in range(0, len(group), self._stage.batch):

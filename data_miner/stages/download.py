@@ -39,15 +39,11 @@ class Download:
     share: ClassVar[Share] = Share(cpus=0.25)
 
     @classmethod
-    def plan(
-        cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]
-    ) -> StagePlan:
+    def plan(cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]) -> StagePlan:
         """The key holds what changes the bytes; the policy only decides whether they are wanted."""
         own = config.download
         policy = asdict(
-            Policy(
-                match_filters=own.match_filters, skip_keywords=tuple(own.skip_keywords), license=own.license
-            )
+            Policy(match_filters=own.match_filters, skip_keywords=tuple(own.skip_keywords), license=own.license)
         )
         return StagePlan(
             key=key_of(stage=cls.name, version=cls.version, max_height=own.max_height),

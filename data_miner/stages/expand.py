@@ -24,9 +24,7 @@ class Expand:
     share: ClassVar[Share] = Share(cpus=0.25)
 
     @classmethod
-    def plan(
-        cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]
-    ) -> StagePlan:
+    def plan(cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]) -> StagePlan:
         """Sources are rows of their own; the stage has no parameters."""
         return StagePlan(key="expand", params={})
 

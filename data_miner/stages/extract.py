@@ -36,9 +36,7 @@ class Extract:
     share: ClassVar[Share] = Share(cpus=1.0)
 
     @classmethod
-    def plan(
-        cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]
-    ) -> StagePlan:
+    def plan(cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]) -> StagePlan:
         """Everything here changes pixels, so everything is in the key; the video's own file is the subject's."""
         from data_miner.media.quality import RECIPE
         from data_miner.media.reader import VERSION

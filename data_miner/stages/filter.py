@@ -43,21 +43,15 @@ class Filter:
     share: ClassVar[Share] = Share(cpus=1.0, gpus=0.5)
 
     @classmethod
-    def plan(
-        cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]
-    ) -> StagePlan:
+    def plan(cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]) -> StagePlan:
         """Scores are named by model and prompts; thresholds only decide."""
         own = config.filter
         runtime = model_of(own.model, "filter", models) if own.model else {}
         prompts = {"positive": own.positive, "negative": own.negative, "junk": own.junk} if own.model else {}
         params = own.model_dump(mode="json", exclude={"model", "positive", "negative", "junk"})
-        params.update(
-            is_scored=bool(own.model), prompts={name: list(words) for name, words in prompts.items()}
-        )
+        params.update(is_scored=bool(own.model), prompts={name: list(words) for name, words in prompts.items()})
         params["embedding"] = key_of(stage="embed", version=cls.version, digest=runtime.get("digest"))
-        key = key_of(
-            stage=cls.name, version=cls.version, digest=runtime.get("digest"), prompts=params["prompts"]
-        )
+        key = key_of(stage=cls.name, version=cls.version, digest=runtime.get("digest"), prompts=params["prompts"])
         return StagePlan(key=key, params=params, runtime=runtime)
 
     @classmethod

@@ -15,9 +15,7 @@ from data_miner.stages.expand import Expand
 from data_miner.stages.extract import Extract
 from data_miner.stages.filter import Filter
 
-STAGES: dict[str, type[Stage]] = {
-    stage.name: stage for stage in (Expand, Download, Extract, Filter, Dedup, Detect)
-}
+STAGES: dict[str, type[Stage]] = {stage.name: stage for stage in (Expand, Download, Extract, Filter, Dedup, Detect)}
 
 
 @dataclass(frozen=True, slots=True)

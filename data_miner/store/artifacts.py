@@ -134,11 +134,7 @@ def checked(key: str) -> str:
     """Return `key` if it is safe in every store; ids and titles from the network pass through here."""
     parts = key.split("/")
     safe = all(
-        part
-        and part.isprintable()
-        and "\\" not in part
-        and part[0] != "."
-        and len(part.encode()) <= _NAME_BYTES
+        part and part.isprintable() and "\\" not in part and part[0] != "." and len(part.encode()) <= _NAME_BYTES
         for part in parts
     )
     if not safe or len(key.encode()) > _KEY_BYTES:

@@ -57,9 +57,7 @@ class RemoteBackend:
         target = self._cache / name
         self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._cache.stat().st_uid != os.geteuid():
-            raise UnreachableError(
-                f"{self._cache} belongs to another user; remove it or set the scratch folder"
-            )
+            raise UnreachableError(f"{self._cache} belongs to another user; remove it or set the scratch folder")
         while (descriptor := _share(target)) is None:
             self._download(key, target)
         try:
@@ -88,9 +86,7 @@ class RemoteBackend:
             except FileNotFoundError:
                 return
         start = self._root.rstrip("/") + "/"
-        yield from sorted(
-            path.removeprefix(start) for path in found if "/." not in path.removeprefix(self._root)
-        )
+        yield from sorted(path.removeprefix(start) for path in found if "/." not in path.removeprefix(self._root))
 
     def claim(self, name: str, data: bytes) -> bytes:
         """Write `name` if nobody has, and return what stands there."""
@@ -171,9 +167,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
     except ImportError as error:
         raise UsageError(f"store {url.partition('://')[0]}://: {error}") from error
     except ValueError as error:
-        raise UsageError(
-            f"store: {error}; write an absolute path or a URL such as s3://bucket/folder"
-        ) from error
+        raise UsageError(f"store: {error}; write an absolute path or a URL such as s3://bucket/folder") from error
     return files, str(root)
 
 

@@ -127,9 +127,7 @@ def test_every_label_is_where_the_detector_sees_the_thing(images: dict[str, Any]
     assert boxes >= 85
 
 
-def test_bottles_stand_in_the_bottle_video_and_people_walk_in_the_other(
-    home: Home, images: dict[str, Any]
-) -> None:
+def test_bottles_stand_in_the_bottle_video_and_people_walk_in_the_other(home: Home, images: dict[str, Any]) -> None:
     with (home.data / "datasets/two/latest/manifest.csv").open() as file:
         titles = {row["image"]: row["title"] for row in csv.DictReader(file)}
     assert set(titles) == set(images)

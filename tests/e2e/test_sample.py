@@ -49,12 +49,7 @@ def test_the_sample_is_mined_to_the_end(first_run: dict[str, Any]) -> None:
     assert first_run["videos"]["dead"] == 0 and first_run["videos"]["waiting"] == 0
     assert first_run["drops"]["download"] == {"gone": 1, "keyword": 1}
     assert first_run["frames"]["extracted"] > first_run["frames"]["good"] > first_run["frames"]["passed"]
-    assert (
-        first_run["frames"]["passed"]
-        > first_run["frames"]["unique"]
-        >= first_run["frames"]["with_boxes"]
-        > 20
-    )
+    assert first_run["frames"]["passed"] > first_run["frames"]["unique"] >= first_run["frames"]["with_boxes"] > 20
     assert {"too_dark", "too_blurry"} <= set(first_run["drops"]["filter"])
     assert Path(first_run["dataset"], "data.yaml").is_file()
 
@@ -69,9 +64,7 @@ def test_running_again_finds_nothing_to_do(home: Home, first_run: dict[str, Any]
     assert _batches(home) == before
 
 
-def test_mined_boxes_agree_with_the_truth(
-    first_run: dict[str, Any], videos: dict[str, RenderedVideo]
-) -> None:
+def test_mined_boxes_agree_with_the_truth(first_run: dict[str, Any], videos: dict[str, RenderedVideo]) -> None:
     hits = mined = true = 0
     for title, pts_ms, boxes in _dataset_boxes(Path(first_run["dataset"])):
         wanted = [box for time, found in videos[title].truth if time == pts_ms for box in found]
@@ -83,9 +76,7 @@ def test_mined_boxes_agree_with_the_truth(
     assert hits / true >= 0.8
 
 
-def test_the_text_filter_separates_glass_doors_from_the_rest(
-    home: Home, videos: dict[str, RenderedVideo]
-) -> None:
+def test_the_text_filter_separates_glass_doors_from_the_rest(home: Home, videos: dict[str, RenderedVideo]) -> None:
     passed: dict[bool, list[bool]] = {True: [], False: []}
     subjects = {(title, f.pts_ms): f.subject for title, video in videos.items() for f in video.frames}
     for title, pts_ms, reason in _filtered(home):
@@ -93,9 +84,7 @@ def test_the_text_filter_separates_glass_doors_from_the_rest(
         if subject is not None:  # of a doubtful picture nobody could say what the filter should answer
             passed[subject == "glass_door"].append(reason is None)
     assert len(passed[True]) > 30 and len(passed[False]) > 30
-    print(
-        f"doors that pass {sum(passed[True])}/{len(passed[True])}, others {sum(passed[False])}/{len(passed[False])}"
-    )
+    print(f"doors that pass {sum(passed[True])}/{len(passed[True])}, others {sum(passed[False])}/{len(passed[False])}")
     assert sum(passed[True]) / len(passed[True]) >= 0.8
     assert sum(passed[False]) / len(passed[False]) <= 0.2
 
@@ -222,9 +211,7 @@ def _dataset_boxes(dataset: Path) -> Iterator[tuple[str, int, list[Box]]]:
 
 def _matches(mined: list[Box], true: list[Box]) -> int:
     """One-to-one matches at IoU 0.5, best first."""
-    pairs = sorted(
-        ((_iou(a, b), i, k) for i, a in enumerate(mined) for k, b in enumerate(true)), reverse=True
-    )
+    pairs = sorted(((_iou(a, b), i, k) for i, a in enumerate(mined) for k, b in enumerate(true)), reverse=True)
     used_mined, used_true = set[int](), set[int]()
     for overlap, i, k in pairs:
         if overlap >= 0.5 and i not in used_mined and k not in used_true:

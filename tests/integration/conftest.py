@@ -11,9 +11,7 @@ from tests.support.postgres import Server
 
 
 @pytest.fixture(scope="session")
-def mined_template(
-    postgres_server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, mined.Place]:
+def mined_template(postgres_server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, mined.Place]:
     """Name of the database and the place of its files."""
     from psycopg import conninfo
 

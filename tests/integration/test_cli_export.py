@@ -19,9 +19,7 @@ from data_miner.ledger.connection import Ledger
 from tests.support.mined import BOX, Place
 from tests.support.videos import read_index
 
-_TABLES = (
-    "project source video project_video fetch segment frame project_segment project_frame detection job site"
-)
+_TABLES = "project source video project_video fetch segment frame project_segment project_frame detection job site"
 
 
 def rows_of(ledger: Ledger) -> dict[str, list[str]]:
@@ -73,10 +71,7 @@ def test_each_video_is_on_one_side_and_no_side_is_empty(
 ) -> None:
     typed(capsys, "export", "-p", "patterns")
     folder = tmp_path / "data" / "datasets" / "patterns" / "v1"
-    sides = {
-        split: {p.name.rsplit("_", 1)[0] for p in folder.glob(f"images/{split}/*")}
-        for split in ("train", "val")
-    }
+    sides = {split: {p.name.rsplit("_", 1)[0] for p in folder.glob(f"images/{split}/*")} for split in ("train", "val")}
     assert sides["train"] and sides["val"] and not sides["train"] & sides["val"]
     with patterns.transaction() as cursor:
         project = projects.find(cursor, "patterns")
@@ -118,13 +113,9 @@ def test_a_tar_comes_on_stdout(patterns: Ledger, mined_template: tuple[str, Plac
     assert "data.yaml" in names and sum(name.endswith(".jpg") for name in names) == 10
 
 
-def test_a_terminated_command_ends_as_an_interrupted_one(
-    patterns: Ledger, mined_template: tuple[str, Place]
-) -> None:
+def test_a_terminated_command_ends_as_an_interrupted_one(patterns: Ledger, mined_template: tuple[str, Place]) -> None:
     command = [sys.executable, "-m", "data_miner", "export", "-p", "patterns", "--out", "-"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=mined_template[1].folder
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=mined_template[1].folder)
     assert process.stdout is not None
     process.stdout.read(1)  # it writes now, more than a pipe holds
     process.terminate()

@@ -102,23 +102,17 @@ def test_a_dead_server_is_exit_4_and_its_password_stays_secret(
     assert "127.0.0.1:1/doors does not answer" in shown.err and "hunter2" not in shown.err + shown.out
 
 
-def test_a_data_folder_that_cannot_be_made_is_one_line(
-    nowhere: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_data_folder_that_cannot_be_made_is_one_line(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (nowhere / "file").write_text("in the way")
     assert run(["init-db", "--data", "file/data"]) in (2, 4)
     err = capsys.readouterr().err
     assert "--data" in err and err.count("\n") == 1
 
 
-def test_a_reader_that_leaves_is_not_an_error(
-    database: Ledger, nowhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_that_leaves_is_not_an_error(database: Ledger, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {**os.environ, "DATABASE_URL": database.dsn}
     command = [sys.executable, "-m", "data_miner", "config", "show", "-p", "glass_door"]
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""

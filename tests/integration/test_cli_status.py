@@ -11,10 +11,7 @@ from data_miner.engine.process import identity
 from data_miner.ledger import projects
 from data_miner.ledger.connection import Ledger
 
-TOP = (
-    "project state config videos stages frames boxes boxes_by_class"
-    " drops failures sites eta_s disk_bytes dataset"
-)
+TOP = "project state config videos stages frames boxes boxes_by_class drops failures sites eta_s disk_bytes dataset"
 VIDEOS = "found skipped waiting blocked downloaded mined dead"
 STAGES, STATES = "download extract filter dedup detect", "waiting running done dead blocked"
 FRAMES = "extracted good passed unique with_boxes"
@@ -31,9 +28,7 @@ def typed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) ->
     return capsys.readouterr().out
 
 
-def test_status_json_has_exactly_the_promised_keys(
-    patterns: Ledger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_status_json_has_exactly_the_promised_keys(patterns: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(typed(capsys, "status", "-p", "patterns", "--json"))
     assert list(found) == TOP.split()
     assert list(found["videos"]) == VIDEOS.split()
@@ -62,9 +57,7 @@ def test_status_json_counts_what_was_mined(patterns: Ledger, capsys: pytest.Capt
     assert found["disk_bytes"]["frames"] > 20_000 and found["disk_bytes"]["videos"] == 0
 
 
-def test_status_of_one_project_reads_as_a_funnel(
-    patterns: Ledger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_status_of_one_project_reads_as_a_funnel(patterns: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     text = typed(capsys, "status", "--project", "patterns")
     assert "patterns · finished" in text
     assert "21 extracted → 21 good → 21 match → 14 unique → 8 with boxes" in text
@@ -125,9 +118,7 @@ def test_projects_list_shows_mined_ones_and_files_that_wait(
     assert entries["next_one"]["state"] == "new" and entries["next_one"]["file"].endswith("next_one.yaml")
 
 
-def test_a_deleted_project_is_gone_and_its_videos_stay(
-    patterns: Ledger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_deleted_project_is_gone_and_its_videos_stay(patterns: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     assert "patterns deleted" in typed(capsys, "projects", "delete", "patterns", "--yes")
     with patterns.transaction() as cursor:
         assert projects.names(cursor) == []
@@ -135,9 +126,7 @@ def test_a_deleted_project_is_gone_and_its_videos_stay(
         assert row is not None and row.n == 21
 
 
-def test_a_project_that_is_being_mined_is_not_deleted(
-    patterns: Ledger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_project_that_is_being_mined_is_not_deleted(patterns: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     with patterns.transaction() as cursor:
         project = projects.find(cursor, "patterns")
         assert project is not None
@@ -146,9 +135,7 @@ def test_a_project_that_is_being_mined_is_not_deleted(
     assert "being mined by process" in capsys.readouterr().err
 
 
-def test_nobody_is_asked_where_nobody_can_answer(
-    patterns: Ledger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nobody_is_asked_where_nobody_can_answer(patterns: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["projects", "delete", "patterns"]) == 2
     assert "add --yes" in capsys.readouterr().err
 
@@ -168,9 +155,7 @@ def test_an_unknown_job_is_one_line(patterns: Ledger, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "data-miner: no job 999999; `data-miner jobs` lists them\n"
 
 
-def test_retry_wakes_dead_jobs_with_a_clean_slate(
-    patterns: Ledger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_retry_wakes_dead_jobs_with_a_clean_slate(patterns: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     assert "download unreadable 1" in typed(capsys, "retry", "-p", "patterns", "--reason", "unreadable")
     with patterns.transaction() as cursor:
         row = cursor.execute(
@@ -183,18 +168,14 @@ def test_retry_wakes_dead_jobs_with_a_clean_slate(
     assert json.loads(typed(capsys, "status", "-p", "patterns", "--json"))["state"] == "idle"
 
 
-def test_retry_leaves_other_reasons_and_stages_alone(
-    patterns: Ledger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_retry_leaves_other_reasons_and_stages_alone(patterns: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     for choice in (("--reason", "disk_full"), ("--stage", "extract")):
         assert typed(capsys, "retry", "-p", "patterns", *choice) == ""
     with patterns.transaction() as cursor:
         assert cursor.execute("SELECT FROM job WHERE state = 'dead'").rowcount == 1
 
 
-def test_retry_of_a_shut_sites_job_waits_with_the_others(
-    patterns: Ledger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_retry_of_a_shut_sites_job_waits_with_the_others(patterns: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     with patterns.transaction() as cursor:
         cursor.execute(SHUT_SITE)
         cursor.execute("UPDATE job SET site = 'tube' WHERE state = 'dead'")

@@ -120,9 +120,7 @@ def test_an_empty_feed_is_no_error_and_a_refused_one_is(tmp_path: Path) -> None:
 # bytes
 
 
-def test_a_download_is_the_file_byte_for_byte(
-    site: SampleSite, films: list[Film], options: Options, job: Path
-) -> None:
+def test_a_download_is_the_file_byte_for_byte(site: SampleSite, films: list[Film], options: Options, job: Path) -> None:
     seen: list[int] = []
     order: list[str] = []
     path = download(
@@ -169,9 +167,7 @@ def test_a_cut_download_is_resumed_where_it_stopped(
     assert len(ranges) == 1 and ranges[0] and 0 < int(ranges[0][6:-1]) <= 200_000
 
 
-def test_a_cut_is_healed_within_the_same_call(
-    site: SampleSite, films: list[Film], options: Options, job: Path
-) -> None:
+def test_a_cut_is_healed_within_the_same_call(site: SampleSite, films: list[Film], options: Options, job: Path) -> None:
     site.break_("truncated", "/media/*", times=1)
     assert fetch_film(site.watch_url("lobby"), job, options).read_bytes() == films[0].path.read_bytes()
 
@@ -211,9 +207,7 @@ def test_an_endless_stream_is_cut_at_the_byte_cap(site: SampleSite, options: Opt
 
 
 @pytest.mark.parametrize("fault", ["endless", "slow"])
-def test_a_stream_without_end_in_time_is_cut(
-    site: SampleSite, options: Options, job: Path, fault: str
-) -> None:
+def test_a_stream_without_end_in_time_is_cut(site: SampleSite, options: Options, job: Path, fault: str) -> None:
     site.break_(fault, "/media/*")
     begun = time.monotonic()
     with pytest.raises(NeverError, match="too_large"):
@@ -287,9 +281,7 @@ def test_a_missing_piece_makes_no_film_and_what_came_is_kept(
     assert (site.count("*/0.ts"), site.count("*/1.ts"), site.count("*/2.ts")) == (0, 0, 1)
 
 
-def test_a_film_in_pieces_is_cut_at_the_byte_cap(
-    site: SampleSite, stream: Path, options: Options, job: Path
-) -> None:
+def test_a_film_in_pieces_is_cut_at_the_byte_cap(site: SampleSite, stream: Path, options: Options, job: Path) -> None:
     with pytest.raises(NeverError, match="too_large"):
         fetch_film(f"{site.url}/files/hls/film.m3u8", job, options, max_bytes=100_000)
 
@@ -457,6 +449,4 @@ def test_downloads_run_side_by_side_in_one_process(
         thread.start()
     for thread in threads:
         thread.join()
-    assert {name: path.read_bytes() for name, path in done.items()} == {
-        f.name: f.path.read_bytes() for f in films
-    }
+    assert {name: path.read_bytes() for name, path in done.items()} == {f.name: f.path.read_bytes() for f in films}

@@ -25,11 +25,7 @@ def image_of(video: int, second: int, boxes: tuple[Box, ...] | None = None, /, *
     video_id = f"youtube:vid-{video:04d}"
     if boxes is None:
         handle = Box("door_handle", 0.5, (10.0, 20.0, 20.0, 30.0), "push bar")
-        boxes = (
-            ()
-            if second % 5 == 4
-            else (handle, Box("glass_door", 0.75, (40.0, 24.0, 120.0, 96.0), "glass door"))
-        )
+        boxes = () if second % 5 == 4 else (handle, Box("glass_door", 0.75, (40.0, 24.0, 120.0, 96.0), "glass door"))
     values: dict[str, object] = {
         "name": image_name(video_id, second * 1000 + 417),
         "shard": f"shards/{video}/attempt-1.tar",

@@ -125,8 +125,7 @@ def snapshot(home: Home, project: str) -> dict[str, Any]:
     try:
         with ledger.transaction() as cursor:
             rows = {
-                name: sorted(map(_plain, cursor.execute(query).fetchall()), key=repr)
-                for name, query in _ROWS.items()
+                name: sorted(map(_plain, cursor.execute(query).fetchall()), key=repr) for name, query in _ROWS.items()
             }
             artifacts = {
                 (row.kind, row.natural): hashlib.sha256(store.read(row.path)).hexdigest()

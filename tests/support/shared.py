@@ -13,7 +13,5 @@ def shared(path: str) -> Path:
     folder = Path(os.environ.get("DATA_MINER_SHARED", _ROOT.parent / "shared"))
     found = folder / path
     if not found.exists():
-        pytest.fail(
-            f"{found} is not here: put the shared material beside the project or set DATA_MINER_SHARED"
-        )
+        pytest.fail(f"{found} is not here: put the shared material beside the project or set DATA_MINER_SHARED")
     return found

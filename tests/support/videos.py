@@ -37,6 +37,16 @@ def read_index(rgb: NDArray[np.uint8]) -> int:
     return int("".join(map(str, bits[:BITS])), 2)
 
 
+def wanted(pts_ms: list[int], fps: Fraction) -> list[tuple[int, int]]:
+    """(time, index) of the first frame at or after each target, each once."""
+    step, target, found = 1000 / fps, Fraction(pts_ms[0]), {}
+    while target <= pts_ms[-1]:
+        index = next(i for i, ms in enumerate(pts_ms) if ms >= target)
+        found[pts_ms[index]] = index
+        target += step
+    return sorted(found.items())
+
+
 def write_video(
     path: Path,
     pts: Iterable[int],

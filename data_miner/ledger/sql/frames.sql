@@ -13,6 +13,19 @@ FROM project WHERE id = %(project_id)s
 SELECT p.plan #> '{extract,params}' AS params FROM project p JOIN project_segment ps ON ps.project_id = p.id
 WHERE ps.segment_id = %(segment_id)s AND p.plan #>> '{extract,key}' = %(key)s LIMIT 1
 
+-- name: copy_frames
+COPY frame (segment_id, pts_ms, shard_offset, size_bytes, width, height, sharpness, brightness, contrast, phash) FROM STDIN
+
+-- name: copy_scores
+COPY frame_score (project_id, segment_id, pts_ms, key, positive, positive_prompt, negative, negative_prompt, junk, junk_prompt)
+FROM STDIN
+
+-- name: copy_boxes
+COPY detection (segment_id, pts_ms, detector, ordinal, prompt, score, x1, y1, x2, y2) FROM STDIN
+
+-- name: frame_times
+SELECT pts_ms FROM frame WHERE segment_id = %(segment_id)s
+
 -- name: clear_frames
 DELETE FROM frame WHERE segment_id = %(segment_id)s
 

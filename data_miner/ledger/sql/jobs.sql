@@ -20,16 +20,17 @@ RETURNING job.*
 -- One job of one site whose token is there, and the token with it. A page request and a download slot must be free;
 -- the download's own token is taken by take_download_token once its metadata has passed.
 WITH ready AS (
-    SELECT site.name FROM site
+    SELECT site.name, site.state, site.trial_job FROM site
     WHERE site.state IN ('open', 'trial') AND site.next_request_at <= now()
       AND (%(stage)s <> 'download' OR (site.next_download_at <= now()
            AND (max_downloads IS NULL OR day < current_date OR downloads_today < max_downloads)))
       AND EXISTS (SELECT FROM job WHERE job.stage = %(stage)s AND job.site = site.name
-                  AND job.state = 'waiting' AND job.not_before IS NULL)
+                  AND job.state = 'waiting' AND job.not_before IS NULL AND (site.state = 'open' OR job.id = site.trial_job))
     ORDER BY site.next_request_at LIMIT 1 FOR UPDATE OF site SKIP LOCKED
 ), picked AS (
     SELECT job.id, job.site FROM job JOIN ready ON job.site = ready.name
     WHERE job.stage = %(stage)s AND job.state = 'waiting' AND job.not_before IS NULL AND job.site IS NOT NULL
+      AND (ready.state = 'open' OR job.id = ready.trial_job)
     ORDER BY deaths, moved, ordinal, rank, start_ms, id
     LIMIT 1 FOR UPDATE OF job SKIP LOCKED
 ), paid AS (
@@ -44,7 +45,8 @@ RETURNING job.*
 
 -- name: heartbeat
 UPDATE job SET expires_at = now() + make_interval(secs => %(lease_s)s), is_started = job.is_started OR held.is_started,
-    progress_at = CASE WHEN held.progress <> job.progress THEN now() ELSE job.progress_at END, progress = held.progress
+    progress = held.progress,
+    progress_at = CASE WHEN held.progress <> job.progress OR held.is_started AND NOT job.is_started THEN now() ELSE job.progress_at END
 FROM unnest(%(ids)s::bigint[], %(attempts)s::int[], %(leases)s::uuid[], %(progress)s::bigint[], %(started)s::boolean[])
      AS held (id, attempt, lease, progress, is_started)
 WHERE job.id = held.id AND job.attempt = held.attempt AND job.lease = held.lease AND job.state = 'running'
@@ -66,9 +68,17 @@ RETURNING id
 SELECT FROM job WHERE id = %(id)s AND attempt = %(attempt)s AND state = 'done'
 
 -- name: release
--- Given back unharmed: loaded ahead, drained, or not yet its turn.
-UPDATE job SET state = 'waiting', lease = NULL, worker_id = NULL, expires_at = NULL, is_started = false,
-    not_before = CASE WHEN %(delay_s)s::float > 0 THEN now() + make_interval(secs => %(delay_s)s) END, changed_at = now()
+-- Given back unharmed: loaded ahead, drained, or not yet its turn. What cannot be done at all now (its segment waits
+-- for the filter again, was withdrawn, its video is to be fetched again) is put aside: its successor is derived again.
+UPDATE job SET lease = NULL, worker_id = NULL, expires_at = NULL, is_started = false, changed_at = now(),
+    state = CASE WHEN stage = 'dedup' AND NOT EXISTS (
+            SELECT FROM project_segment ps WHERE ps.segment_id = job.segment_id AND ps.project_id = job.project_id
+              AND ps.filtered IS NOT NULL AND NOT ps.is_decided AND NOT ps.is_held)
+        OR stage = 'extract' AND NOT EXISTS (
+            SELECT FROM project_segment ps JOIN segment s ON s.id = ps.segment_id JOIN "fetch" f ON f.id = s.fetch_id
+            WHERE ps.segment_id = job.segment_id AND f.path IS NOT NULL)
+        THEN 'superseded' ELSE 'waiting' END,
+    not_before = CASE WHEN %(delay_s)s::float > 0 THEN now() + make_interval(secs => %(delay_s)s) END
 WHERE id = %(id)s AND attempt = %(attempt)s AND lease = %(lease)s AND state = 'running'
 RETURNING id
 
@@ -114,7 +124,7 @@ SELECT id, attempt, 'expired', worker_id FROM gone RETURNING job_id
 -- of its work and 0 when its node, its driver or the engine took it down.
 WITH gone AS (
     SELECT id, attempt, worker_id, is_started FROM job
-    WHERE state = 'running' AND worker_id = ANY(%(worker_ids)s) FOR UPDATE
+    WHERE state = 'running' AND worker_id = ANY(%(worker_ids)s) ORDER BY id FOR UPDATE
 ), back AS (
     UPDATE job SET lease = NULL, worker_id = NULL, expires_at = NULL, is_started = false, changed_at = now(),
         deaths = job.deaths + CASE WHEN gone.is_started THEN %(deaths)s ELSE 0 END,
@@ -131,7 +141,10 @@ WITH gone AS (
 SELECT id, state, stage, video_id FROM back
 
 -- name: wake
-UPDATE job SET not_before = NULL WHERE state = 'waiting' AND not_before <= now() RETURNING id
+WITH awake AS (
+    SELECT id FROM job WHERE state = 'waiting' AND not_before <= now() FOR UPDATE SKIP LOCKED
+)
+UPDATE job SET not_before = NULL FROM awake WHERE job.id = awake.id
 
 -- name: register_worker
 INSERT INTO worker (id, pool, host, pid, pid_started)

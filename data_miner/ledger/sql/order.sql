@@ -1,66 +1,72 @@
 -- The data order: (moved, ordinal of the source, rank in the source, video, start of the segment). What is held up
 -- from outside holds nobody up; when it comes back it goes to the end, and that move is recorded.
 
--- name: hold
-WITH stuck AS (SELECT source_id, fetch_id, segment_id, project_id, stage FROM job WHERE id = ANY(%(job_ids)s)),
-sources AS (
-    UPDATE source SET is_held = true FROM stuck WHERE stuck.stage = 'expand' AND source.id = stuck.source_id
-), videos AS (
-    UPDATE project_video SET is_held = true FROM stuck
-    WHERE stuck.stage = 'download' AND project_video.fetch_id = stuck.fetch_id
-)
-UPDATE project_segment SET is_held = true FROM stuck
-WHERE stuck.stage IN ('extract', 'filter', 'dedup') AND project_segment.segment_id = stuck.segment_id
-  AND (stuck.project_id IS NULL OR stuck.project_id = project_segment.project_id)
+-- name: take_turn
+-- Who derives, judges, admits or moves anything of a project holds its turn: in one order, or two would deadlock.
+SELECT project_id, dedup_version FROM admission WHERE project_id = ANY(%(project_ids)s) ORDER BY project_id FOR UPDATE
 
--- name: blocked_jobs
-SELECT id FROM job WHERE site = %(name)s AND state = 'blocked'
+-- name: take_all_turns
+SELECT project_id FROM admission ORDER BY project_id FOR UPDATE
+
+-- name: hold
+-- Whatever waits for a blocked or dead job: derived, so that a project that comes later holds it too.
+WITH stuck AS (
+    SELECT stage, source_id, fetch_id, segment_id, project_id FROM job
+    WHERE (%(video_id)s::text IS NULL OR video_id = %(video_id)s) AND state IN ('blocked', 'dead')
+), sources AS (
+    UPDATE source SET is_held = true FROM stuck WHERE stuck.stage = 'expand' AND source.id = stuck.source_id
+      AND (%(project_id)s::int IS NULL OR source.project_id = %(project_id)s)
+      AND NOT source.is_held AND source.expanded_at IS NULL
+), videos AS (
+    UPDATE project_video pv SET is_held = true FROM stuck WHERE stuck.stage = 'download' AND pv.fetch_id = stuck.fetch_id
+      AND (%(project_id)s::int IS NULL OR pv.project_id = %(project_id)s) AND NOT pv.is_held AND NOT pv.is_cut
+)
+UPDATE project_segment ps SET is_held = true FROM stuck
+WHERE stuck.stage IN ('extract', 'filter', 'dedup') AND ps.segment_id = stuck.segment_id
+  AND ps.project_id = coalesce(stuck.project_id, ps.project_id)
+  AND (%(project_id)s::int IS NULL OR ps.project_id = %(project_id)s) AND NOT ps.is_held AND NOT ps.is_decided
 
 -- name: unhold
-WITH back AS (SELECT id, source_id, fetch_id, segment_id, project_id, stage FROM job WHERE id = ANY(%(job_ids)s)),
-touched AS (
-    SELECT s.project_id FROM source s JOIN back ON back.stage = 'expand' AND back.source_id = s.id WHERE s.is_held
-    UNION SELECT pv.project_id FROM project_video pv JOIN back ON back.stage = 'download' AND back.fetch_id = pv.fetch_id
-    WHERE pv.is_held
-    UNION SELECT ps.project_id FROM project_segment ps
-    JOIN back ON back.segment_id = ps.segment_id AND back.stage IN ('extract', 'filter', 'dedup')
-      AND (back.project_id IS NULL OR back.project_id = ps.project_id) WHERE ps.is_held
-), moves AS (
-    UPDATE project SET moves = moves + 1 FROM touched WHERE project.id = touched.project_id
-    RETURNING project.id AS project_id, project.moves
-), sources AS (
-    UPDATE source SET is_held = false, moved = moves.moves FROM back, moves
-    WHERE back.stage = 'expand' AND source.id = back.source_id AND source.is_held AND moves.project_id = source.project_id
+-- Held, and nothing blocked or dead holds it any more: back, at the end.
+WITH sources AS (
+    SELECT s.id, s.project_id FROM source s
+    WHERE s.is_held AND s.expanded_at IS NULL AND (%(project_id)s::int IS NULL OR s.project_id = %(project_id)s)
+      AND %(video_id)s::text IS NULL
+      AND NOT EXISTS (SELECT FROM job j WHERE j.source_id = s.id AND j.state IN ('blocked', 'dead'))
 ), videos AS (
-    UPDATE project_video SET is_held = false, moved = moves.moves FROM back, moves
-    WHERE back.stage = 'download' AND project_video.fetch_id = back.fetch_id AND project_video.is_held
-      AND moves.project_id = project_video.project_id
+    SELECT pv.project_id, pv.video_id, pv.fetch_id FROM project_video pv
+    WHERE pv.is_held AND (%(project_id)s::int IS NULL OR pv.project_id = %(project_id)s)
+      AND (%(video_id)s::text IS NULL OR pv.video_id = %(video_id)s)
+      AND NOT EXISTS (SELECT FROM job j WHERE j.fetch_id = pv.fetch_id AND j.state IN ('blocked', 'dead'))
 ), segments AS (
-    UPDATE project_segment SET is_held = false, moved = moves.moves FROM back, moves
-    WHERE back.stage IN ('extract', 'filter', 'dedup') AND project_segment.segment_id = back.segment_id
-      AND project_segment.is_held AND moves.project_id = project_segment.project_id
-      AND (back.project_id IS NULL OR back.project_id = project_segment.project_id)
-)
-UPDATE job SET moved = moves.moves FROM back, moves WHERE job.id = back.id
-
--- name: frontier
--- The first place that is not decided yet: nothing at or behind it may be admitted. No row: all is decided.
-WITH own AS (SELECT id, video_limit, plan #>> '{filter,key}' AS filter_key FROM project WHERE id = %(project_id)s),
-places AS (
-    (SELECT moved, ordinal, -1 AS rank, '' AS video_id, -1::bigint AS start_ms
-     FROM source, own WHERE source.project_id = own.id AND expanded_at IS NULL AND NOT is_held
-     ORDER BY 1, 2 LIMIT 1)
+    SELECT ps.project_id, ps.segment_id FROM project_segment ps
+    WHERE ps.is_held AND (%(project_id)s::int IS NULL OR ps.project_id = %(project_id)s)
+      AND (%(video_id)s::text IS NULL OR ps.video_id = %(video_id)s)
+      AND NOT EXISTS (SELECT FROM job j WHERE j.segment_id = ps.segment_id AND j.state IN ('blocked', 'dead')
+                      AND j.stage IN ('extract', 'filter', 'dedup') AND coalesce(j.project_id, ps.project_id) = ps.project_id)
+), moves AS (
+    UPDATE admission a SET moves = moves + 1
+    WHERE a.project_id IN (SELECT project_id FROM sources UNION SELECT project_id FROM videos UNION SELECT project_id FROM segments)
+    RETURNING a.project_id, a.moves
+), back_sources AS (
+    UPDATE source s SET is_held = false, moved = moves.moves FROM sources JOIN moves USING (project_id) WHERE s.id = sources.id
+), back_videos AS (
+    UPDATE project_video pv SET is_held = false, moved = moves.moves FROM videos JOIN moves USING (project_id)
+    WHERE pv.project_id = videos.project_id AND pv.video_id = videos.video_id
+), back_segments AS (
+    UPDATE project_segment ps SET is_held = false, moved = moves.moves FROM segments JOIN moves USING (project_id)
+    WHERE ps.project_id = segments.project_id AND ps.segment_id = segments.segment_id
+), places AS (  -- a shared job keeps the smallest place of those that want it
+    SELECT j.id, least(min(m.moves), min(other.moved)) AS moved FROM videos v JOIN moves m USING (project_id)
+    JOIN job j ON j.fetch_id = v.fetch_id
+    LEFT JOIN project_video other ON other.fetch_id = v.fetch_id AND NOT other.is_held AND other.reason IS NULL GROUP BY j.id
     UNION ALL
-    (SELECT pv.moved, pv.ordinal, pv.rank, pv.video_id, -1
-     FROM project_video pv, own WHERE pv.project_id = own.id AND pv.reason IS NULL AND NOT pv.is_cut AND NOT pv.is_held
-       AND (own.video_limit IS NULL OR pv.fetch_id IS NOT NULL)
-     ORDER BY pv.moved, pv.ordinal, pv.rank, pv.video_id LIMIT 1)
+    SELECT j.id, m.moves FROM sources s JOIN moves m USING (project_id) JOIN job j ON j.source_id = s.id
     UNION ALL
-    (SELECT ps.moved, ps.ordinal, ps.rank, ps.video_id, ps.start_ms
-     FROM project_segment ps, own WHERE ps.project_id = own.id AND NOT ps.is_held AND ps.filtered IS DISTINCT FROM own.filter_key
-     ORDER BY ps.moved, ps.ordinal, ps.rank, ps.video_id, ps.start_ms LIMIT 1)
+    SELECT j.id, m.moves FROM segments s JOIN moves m USING (project_id)
+    JOIN job j ON j.segment_id = s.segment_id AND j.project_id = s.project_id
 )
-SELECT * FROM places ORDER BY moved, ordinal, rank, video_id, start_ms LIMIT 1
+UPDATE job SET moved = places.moved FROM places WHERE job.id = places.id AND job.state = 'waiting' AND job.moved <> places.moved
 
 -- name: undecided_before
 SELECT FROM project_segment ps JOIN project_segment mine
@@ -71,7 +77,7 @@ WHERE ps.project_id = %(project_id)s AND NOT ps.is_decided AND NOT ps.is_held
 LIMIT 1
 
 -- name: redecide
--- Something at this place was un-kept or newly passed: dedup speaks again from here on, from stored hashes.
+-- Something at this place was un-kept, came in or newly passed: dedup speaks again from here on, from stored hashes.
 WITH place AS (
     SELECT moved, ordinal, rank, video_id, start_ms FROM project_segment
     WHERE project_id = %(project_id)s AND segment_id = ANY(%(segment_ids)s)
@@ -82,6 +88,17 @@ WITH place AS (
       AND (ps.moved, ps.ordinal, ps.rank, ps.video_id, ps.start_ms)
        >= (place.moved, place.ordinal, place.rank, place.video_id, place.start_ms)
     RETURNING ps.segment_id
+), forgotten AS (
+    UPDATE project_frame pf SET is_kept = NULL, representative_segment_id = NULL, representative_pts_ms = NULL
+    FROM again WHERE pf.project_id = %(project_id)s AND pf.segment_id = again.segment_id AND pf.is_kept IS NOT NULL
+)
+UPDATE admission SET dedup_version = dedup_version + 1
+WHERE project_id = %(project_id)s AND EXISTS (SELECT FROM again)
+
+-- name: redecide_all
+-- The version is raised in any case: an admission in flight was made by the old rule.
+WITH again AS (
+    UPDATE project_segment SET is_decided = false WHERE project_id = %(project_id)s AND is_decided RETURNING segment_id
 ), forgotten AS (
     UPDATE project_frame pf SET is_kept = NULL, representative_segment_id = NULL, representative_pts_ms = NULL
     FROM again WHERE pf.project_id = %(project_id)s AND pf.segment_id = again.segment_id AND pf.is_kept IS NOT NULL

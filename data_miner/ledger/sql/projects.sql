@@ -4,16 +4,16 @@
 SELECT * FROM project WHERE name = %(name)s
 
 -- name: lock_videos
--- In one order and before the project's own row, as every finish does.
+-- In one order and before the project's turn, as every finish does.
 SELECT FROM video WHERE id IN (SELECT video_id FROM project_video WHERE project_id = %(project_id)s)
 ORDER BY id FOR NO KEY UPDATE
 
 -- name: insert
 WITH made AS (
     INSERT INTO project (name, config, config_hash, plan, video_limit)
-    VALUES (%(name)s, %(config)s, %(config_hash)s, %(plan)s, %(video_limit)s) RETURNING id
+    VALUES (%(name)s, %(config)s, %(config_hash)s, %(plan)s, %(video_limit)s) ON CONFLICT (name) DO NOTHING RETURNING id
 )
-INSERT INTO admission (project_id) SELECT id FROM made RETURNING project_id AS id
+INSERT INTO admission (project_id) SELECT id FROM made
 
 -- name: update
 UPDATE project SET config = %(config)s, config_hash = %(config_hash)s, plan = %(plan)s, video_limit = %(video_limit)s
@@ -23,22 +23,33 @@ WHERE id = %(project_id)s
 INSERT INTO project_config (project_id, hash, config) VALUES (%(project_id)s, %(config_hash)s, %(config)s) ON CONFLICT DO NOTHING
 
 -- name: add_source
-INSERT INTO source (project_id, ordinal, kind, locator, site)
-SELECT %(project_id)s, coalesce(max(ordinal) + 1, 0), %(kind)s, %(locator)s, %(site)s FROM source WHERE project_id = %(project_id)s
+-- Behind everything that is there, also behind what was moved to the end.
+INSERT INTO source (project_id, ordinal, kind, locator, site, moved)
+SELECT a.project_id, (SELECT coalesce(max(ordinal) + 1, 0) FROM source s WHERE s.project_id = a.project_id),
+    %(kind)s, %(locator)s, %(site)s, a.moves
+FROM admission a WHERE a.project_id = %(project_id)s
 ON CONFLICT (project_id, kind, locator) DO NOTHING RETURNING id
 
 -- name: refresh_sources
-WITH moved AS (UPDATE project SET moves = moves + 1 WHERE id = %(project_id)s RETURNING moves)
+-- What they bring now goes to the end.
+WITH moved AS (UPDATE admission SET moves = moves + 1 WHERE project_id = %(project_id)s RETURNING moves)
 UPDATE source SET expanded_at = NULL, moved = moved.moves FROM moved
 WHERE project_id = %(project_id)s AND expanded_at IS NOT NULL RETURNING id
 
 -- name: sources
 SELECT id, ordinal, kind, locator, site, expanded_at, is_held FROM source WHERE project_id = %(project_id)s ORDER BY ordinal
 
--- name: forget_fetches
-UPDATE project_video SET fetch_id = NULL WHERE project_id = %(project_id)s
+-- name: unserved
+-- Videos whose chosen file is not what the project asks for now.
+SELECT pv.video_id FROM project_video pv JOIN "fetch" f ON f.id = pv.fetch_id
+WHERE pv.project_id = %(project_id)s AND f.key NOT IN (%(key)s, 'local')
+  AND NOT coalesce(f.fetched_at IS NOT NULL AND f.max_height >= %(max_height)s, false)
+ORDER BY pv.video_id
 
--- name: video_ids
+-- name: forget_fetches
+UPDATE project_video SET fetch_id = NULL, is_held = false WHERE project_id = %(project_id)s AND video_id = ANY(%(video_ids)s)
+
+-- name: cut_videos
 SELECT video_id FROM project_video WHERE project_id = %(project_id)s AND is_cut ORDER BY video_id
 
 -- name: names

@@ -1,11 +1,11 @@
 -- Verdicts: derived from stored numbers and the project's present thresholds. A threshold costs these statements.
 
--- name: share_project
-SELECT id, plan, dedup_version FROM project JOIN admission ON project_id = id WHERE id = %(project_id)s FOR SHARE OF project
+-- name: version
+SELECT dedup_version FROM admission WHERE project_id = %(project_id)s
 
 -- name: judge_frames
 -- The rule of the image-text score: P > positive, N < negative, P − N > margin, J < junk, P − J > junk_margin.
--- Returns the segments in which some frame passes now and did not, or the other way round.
+-- Returns the segments in which some frame passes now and did not, or the other way round, or has no score yet.
 WITH p AS (
     SELECT id, plan #>> '{filter,key}' AS key, plan #> '{filter,params}' AS f,
         (plan #>> '{filter,params,is_scored}')::boolean AS is_scored FROM project WHERE id = %(project_id)s
@@ -46,13 +46,19 @@ HAVING bool_or(is_decided AND (NOT is_known AND reason IS NULL OR is_known AND (
 UPDATE project_segment SET filtered = NULL WHERE project_id = %(project_id)s AND segment_id = ANY(%(segment_ids)s)
 
 -- name: set_filtered
-UPDATE project_segment SET filtered = %(key)s WHERE project_id = %(project_id)s AND segment_id = %(segment_id)s
+-- Scores under a key that is not the project's any more count for nothing: the segment is filtered once more.
+UPDATE project_segment SET filtered = %(key)s FROM project
+WHERE project.id = project_segment.project_id AND project.plan #>> '{filter,key}' = %(key)s
+  AND project_id = %(project_id)s AND segment_id = %(segment_id)s
+
+-- name: unfilter_all
+UPDATE project_segment SET filtered = NULL WHERE project_id = %(project_id)s AND filtered IS NOT NULL
+
+-- name: forget_all_frames
+DELETE FROM project_frame WHERE project_id = %(project_id)s
 
 -- name: segments_of_videos
 SELECT segment_id FROM project_segment WHERE project_id = %(project_id)s AND video_id = ANY(%(video_ids)s)
-
--- name: all_segments
-SELECT segment_id FROM project_segment WHERE project_id = %(project_id)s
 
 -- name: forget_frames
 DELETE FROM project_frame WHERE project_id = %(project_id)s AND segment_id = ANY(%(segment_ids)s)
@@ -76,9 +82,16 @@ SELECT pf.pts_ms, fr.phash FROM project_frame pf
 JOIN frame fr ON fr.segment_id = pf.segment_id AND fr.pts_ms = pf.pts_ms
 WHERE pf.project_id = %(project_id)s AND pf.segment_id = %(segment_id)s AND pf.reason IS NULL ORDER BY pf.pts_ms
 
--- name: take_dedup_turn
+-- name: raise_version
 UPDATE admission SET dedup_version = dedup_version + 1
 WHERE project_id = %(project_id)s AND dedup_version = %(version)s RETURNING dedup_version
+
+-- name: is_admissible
+-- Waits for dedup, and the frames that were compared are exactly those that pass now.
+SELECT FROM project_segment ps WHERE ps.project_id = %(project_id)s AND ps.segment_id = %(segment_id)s
+  AND ps.filtered IS NOT NULL AND NOT ps.is_decided AND NOT ps.is_held
+  AND (SELECT coalesce(array_agg(pf.pts_ms ORDER BY pf.pts_ms), '{}') FROM project_frame pf
+       WHERE pf.project_id = ps.project_id AND pf.segment_id = ps.segment_id AND pf.reason IS NULL) = %(pts_ms)s::bigint[]
 
 -- name: is_decided
 SELECT FROM project_segment WHERE project_id = %(project_id)s AND segment_id = %(segment_id)s AND is_decided

@@ -24,9 +24,8 @@ INSERT INTO source_video (source_id, video_id, rank) VALUES (%(source_id)s, %(vi
 
 -- name: add_to_project
 -- Of several sources that bring a video the smallest place counts, as long as dedup has not spoken on it.
-INSERT INTO project_video (project_id, video_id, source_id, moved, ordinal, rank, reason)
-SELECT s.project_id, v.id, s.id, s.moved, s.ordinal, %(rank)s, v.skipped
-FROM source s, video v WHERE s.id = %(source_id)s AND v.id = %(video_id)s
+INSERT INTO project_video (project_id, video_id, source_id, moved, ordinal, rank)
+SELECT project_id, %(video_id)s, id, moved, ordinal, %(rank)s FROM source WHERE id = %(source_id)s
 ON CONFLICT (project_id, video_id) DO UPDATE
     SET source_id = excluded.source_id, moved = excluded.moved, ordinal = excluded.ordinal, rank = excluded.rank
     WHERE (excluded.moved, excluded.ordinal, excluded.rank) < (project_video.moved, project_video.ordinal, project_video.rank)
@@ -56,14 +55,8 @@ SELECT p.id, p.plan #> '{download,params}' AS download
 FROM project_video pv JOIN project p ON p.id = pv.project_id
 WHERE pv.fetch_id = %(fetch_id)s AND pv.reason IS NULL ORDER BY p.id
 
--- name: reset_judgement
-UPDATE project_video SET judged = NULL WHERE video_id = %(video_id)s AND fetch_id = %(fetch_id)s AND (reason IS NULL OR judged IS NOT NULL)
-
 -- name: skip
 UPDATE video SET skipped = %(reason)s, skipped_at = now() WHERE id = %(video_id)s
-
--- name: skip_in_projects
-UPDATE project_video SET reason = %(reason)s WHERE video_id = %(video_id)s AND reason IS NULL
 
 -- name: fetched
 UPDATE "fetch" SET path = %(path)s, sha256 = %(sha256)s, size_bytes = %(size_bytes)s, width = %(width)s, height = %(height)s,

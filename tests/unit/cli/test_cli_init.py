@@ -67,10 +67,7 @@ def test_config_show_prints_each_value_with_its_origin(
 def test_a_misspelt_key_is_one_line_with_the_nearest(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "door.yaml").write_text("extract: {fsp: 2}\n")
     assert run(["config", "show", "-p", "door.yaml"]) == 2
-    assert (
-        capsys.readouterr().err
-        == "data-miner: door.yaml: extract.fsp: unknown key, did you mean extract.fps?\n"
-    )
+    assert capsys.readouterr().err == "data-miner: door.yaml: extract.fsp: unknown key, did you mean extract.fps?\n"
 
 
 def test_a_plan_before_the_first_run_counts_files_and_creates_nothing(
@@ -86,7 +83,5 @@ def test_a_plan_before_the_first_run_counts_files_and_creates_nothing(
     assert found["videos"]["expected"] == {"value": 8, "known": "guessed"}
     work = {entry["stage"]: entry for entry in found["work"]}
     assert work["download"]["items"]["value"] == 7 and work["download"]["time_s"]["known"] == "paced"
-    assert 2100 < work["extract"]["items"]["value"] < 2110, (
-        "seven guessed at five minutes, one of four seconds"
-    )
+    assert 2100 < work["extract"]["items"]["value"] < 2110, "seven guessed at five minutes, one of four seconds"
     assert sorted(path.name for path in here.iterdir()) == ["door.yaml", "films"]

@@ -36,9 +36,7 @@ def test_help_lists_every_command_by_section(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("name", [name for commands in COMMANDS.values() for name in commands])
-def test_every_command_is_found_and_says_what_the_list_says(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_is_found_and_says_what_the_list_says(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     target, line = next(commands[name] for commands in COMMANDS.values() if name in commands)
     module, _, attribute = target.partition(":")
     command = getattr(import_module(module), attribute)
@@ -60,9 +58,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         ("xyzzy", "data-miner --help"),
     ],
 )
-def test_an_unknown_command_names_the_nearest(
-    typed: str, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_command_names_the_nearest(typed: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([typed]) == 2
     shown = capsys.readouterr()
     assert said in shown.err and shown.err.count("\n") == 1 and shown.out == ""

@@ -74,9 +74,7 @@ def test_what_went_wrong_and_who_is_waited_for_have_lines_of_their_own() -> None
 
 def test_a_waiting_line_names_site_reason_and_doctor() -> None:
     moment = datetime.now(UTC)
-    site = SimpleNamespace(
-        name="youtube", reason="network", detail="no\nroute", since=moment, next_try=moment, jobs=1
-    )
+    site = SimpleNamespace(name="youtube", reason="network", detail="no\nroute", since=moment, next_try=moment, jobs=1)
     line = waiting_line(site)
     assert line.startswith("youtube: network (no route) since ") and "\n" not in line
     assert "1 waits for it" in line and "data-miner doctor" in line

@@ -41,10 +41,7 @@ def test_sizes_are_in_powers_of_a_thousand(size_bytes: float, text: str) -> None
 
 
 def test_reasons_come_most_first_and_by_name_among_equals() -> None:
-    assert (
-        words.reasons({"geo": 1, "gone": 4, "age": 1, "private": 5000})
-        == "private 5,000 · gone 4 · age 1 · geo 1"
-    )
+    assert words.reasons({"geo": 1, "gone": 4, "age": 1, "private": 5000}) == "private 5,000 · gone 4 · age 1 · geo 1"
 
 
 def test_a_table_sets_numbers_right_and_shows_nothing_as_a_dash() -> None:

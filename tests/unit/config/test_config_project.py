@@ -267,9 +267,7 @@ def test_flags_take_yaml_values_and_whole_sections(load: Load) -> None:
 
 
 def test_a_misspelt_environment_variable_is_an_error(load: Load) -> None:
-    with pytest.raises(
-        ConfigError, match=r"DATA_MINER_DETECT_CONFF: unknown, did you mean DATA_MINER_DETECT_CONF"
-    ):
+    with pytest.raises(ConfigError, match=r"DATA_MINER_DETECT_CONFF: unknown, did you mean DATA_MINER_DETECT_CONF"):
         load("classes: [door]", env={"DATA_MINER_DETECT_CONFF": "0.3", "DATA_MINER_DATA": "/tmp"})
 
 

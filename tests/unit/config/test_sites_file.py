@@ -17,16 +17,12 @@ def write(folder: Path, text: str) -> None:
 
 def test_the_shared_file_paces_youtube_and_all_others_by_default(settings: Settings) -> None:
     sites = load_sites(settings)
-    assert sites.pace("youtube") == Pace(
-        sleep_interval=20, max_sleep_interval=40, sleep_requests=1, max_downloads=1500
-    )
+    assert sites.pace("youtube") == Pace(sleep_interval=20, max_sleep_interval=40, sleep_requests=1, max_downloads=1500)
     assert sites.pace("vimeo").max_downloads is None
     assert sites.pace("vimeo").sleep_interval == 20
 
 
-@pytest.mark.parametrize(
-    "site", ["127.0.0.1:40913", "127.0.0.1", "localhost:80", "[::1]:8080", "[::1]", None]
-)
+@pytest.mark.parametrize("site", ["127.0.0.1:40913", "127.0.0.1", "localhost:80", "[::1]:8080", "[::1]", None])
 def test_this_machine_is_not_paced(settings: Settings, site: str | None) -> None:
     assert load_sites(settings).pace(site).max_sleep_interval == 0
 
@@ -49,9 +45,7 @@ def test_a_site_takes_what_it_does_not_say_from_the_default(settings: Settings, 
     assert sites.path == tmp_path / "configs" / "sites.yaml"
 
 
-def test_a_loopback_site_keeps_no_pace_when_only_its_trial_is_named(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_loopback_site_keeps_no_pace_when_only_its_trial_is_named(settings: Settings, tmp_path: Path) -> None:
     write(tmp_path, "127.0.0.1: {trial_interval_s: 0.5}\n")
     pace = load_sites(settings).pace("127.0.0.1:4000")
     assert (pace.trial_interval_s, pace.sleep_interval) == (0.5, 0)

@@ -53,6 +53,4 @@ def test_no_two_ids_share_a_name(video_ids: list[str]) -> None:
 
 def test_names_of_one_video_are_in_order_of_time() -> None:
     times = [0, 5, 999, 83_417, 3_600_000, 999_999_999]
-    assert sorted(image_name("youtube:a", time) for time in times) == [
-        image_name("youtube:a", time) for time in times
-    ]
+    assert sorted(image_name("youtube:a", time) for time in times) == [image_name("youtube:a", time) for time in times]

@@ -65,9 +65,7 @@ def read_with_ultralytics(data: Path, elsewhere: Path) -> dict[str, object]:
     return found
 
 
-def test_ultralytics_reads_every_box_from_another_working_directory(
-    written: VersionSummary, tmp_path: Path
-) -> None:
+def test_ultralytics_reads_every_box_from_another_working_directory(written: VersionSummary, tmp_path: Path) -> None:
     found = read_with_ultralytics(written.path / "data.yaml", tmp_path)
     assert found["names"] == {"0": "glass_door", "1": "door_handle"}
     images = found["images"]
@@ -92,18 +90,14 @@ def test_ultralytics_reads_class_names_that_yaml_would_take_for_something_else(t
 
 
 def test_pycocotools_reads_every_box(written: VersionSummary, capsys: pytest.CaptureFixture[str]) -> None:
-    sides = {
-        split: COCO(str(written.path / f"annotations/instances_{split}.json")) for split in ("train", "val")
-    }
+    sides = {split: COCO(str(written.path / f"annotations/instances_{split}.json")) for split in ("train", "val")}
     ids = {split: set(coco.getImgIds()) for split, coco in sides.items()}
     assert (len(ids["train"]), len(ids["val"])) == (36, 12)
     assert not ids["train"] & ids["val"]
     coco = sides["train"]
     assert [entry["name"] for entry in coco.loadCats(sorted(coco.getCatIds()))] == CLASSES
     assert sorted(coco.getCatIds()) == [1, 2]
-    picture = next(
-        entry for entry in coco.dataset["images"] if entry["file_name"] == "youtube_vid-0002_000003417.jpg"
-    )
+    picture = next(entry for entry in coco.dataset["images"] if entry["file_name"] == "youtube_vid-0002_000003417.jpg")
     assert (written.path / "images" / "train" / picture["file_name"]).is_file()
     boxes = coco.loadAnns(coco.getAnnIds(imgIds=picture["id"]))
     assert [(box["category_id"], box["bbox"], box["area"]) for box in boxes] == [
@@ -115,9 +109,7 @@ def test_pycocotools_reads_every_box(written: VersionSummary, capsys: pytest.Cap
 
 def test_every_reader_is_told_of_as_many_boxes_as_the_summary_counts(written: VersionSummary) -> None:
     lines = sum(len(path.read_text().splitlines()) for path in written.path.glob("labels/*/*.txt"))
-    coco = sum(
-        len(json.loads(path.read_text())["annotations"]) for path in written.path.glob("annotations/*.json")
-    )
+    coco = sum(len(json.loads(path.read_text())["annotations"]) for path in written.path.glob("annotations/*.json"))
     assert lines == coco == written.boxes == sum(written.boxes_by_class.values())
     assert (written.images, written.background, written.train, written.val) == (48, 8, 36, 12)
 

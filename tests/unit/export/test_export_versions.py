@@ -133,9 +133,7 @@ def test_killed_at_any_picture_and_run_again_gives_the_same_folder(tmp_path: Pat
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     for stop_at in [*random.Random(seed).sample(range(29), 3), 29]:
-        child = subprocess.Popen(
-            [sys.executable, "-c", SLOW_WRITER, str(folder)], stdout=subprocess.PIPE, text=True
-        )
+        child = subprocess.Popen([sys.executable, "-c", SLOW_WRITER, str(folder)], stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         for _ in range(stop_at + 1):
             child.stdout.readline()
@@ -169,8 +167,7 @@ def test_a_picture_that_cannot_be_read_leaves_nothing_behind(tmp_path: Path) -> 
 
 def test_two_writers_at_once_make_one_version(tmp_path: Path) -> None:
     children = [
-        subprocess.Popen([sys.executable, "-c", SLOW_WRITER, str(tmp_path)], stdout=subprocess.DEVNULL)
-        for _ in "ab"
+        subprocess.Popen([sys.executable, "-c", SLOW_WRITER, str(tmp_path)], stdout=subprocess.DEVNULL) for _ in "ab"
     ]
     assert [child.wait(60) for child in children] == [0, 0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "v1"]
@@ -192,9 +189,7 @@ def test_versions_are_counted_as_numbers(tmp_path: Path) -> None:
         (image_of(1, 1, name="-rf.jpg"), "no safe file name"),
     ],
 )
-def test_an_image_that_would_break_the_set_is_refused(
-    tmp_path: Path, image: ExportImage, expected: str
-) -> None:
+def test_an_image_that_would_break_the_set_is_refused(tmp_path: Path, image: ExportImage, expected: str) -> None:
     with pytest.raises(DataMinerError, match=expected):
         write_version(tmp_path, [image], CLASSES, BOTH, jpeg_of)
     assert list(tmp_path.iterdir()) == []

@@ -136,9 +136,7 @@ def test_ensure_counts_a_process_once(made: Path) -> None:
 def test_processes_that_start_together_share_one_server(folder: Path) -> None:
     processes = [other_process(folder) for _ in range(3)]
     assert [said_ready(process) for process in processes] == [True] * 3
-    servers = [
-        p for p in psutil.process_iter(["cmdline"]) if f"{folder}/cluster" in (p.info["cmdline"] or [])
-    ]
+    servers = [p for p in psutil.process_iter(["cmdline"]) if f"{folder}/cluster" in (p.info["cmdline"] or [])]
     assert len(servers) == 1
     for process in processes:
         process.communicate("")

@@ -28,9 +28,7 @@ def test_upgrade_brings_an_empty_server_to_the_code_and_a_second_one_changes_not
 
 def test_two_upgrades_at_once_both_succeed(empty_database: Ledger) -> None:
     done = []
-    threads = [
-        threading.Thread(target=lambda: done.append(migrate.upgrade(empty_database))) for _ in range(2)
-    ]
+    threads = [threading.Thread(target=lambda: done.append(migrate.upgrade(empty_database))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -113,9 +113,7 @@ def test_a_picture_that_is_too_wide_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_is_too_large_is_refused_without_room_for_it(tmp_path: Path) -> None:
-    path = write_video(
-        tmp_path / "a.avi", [0, 1], time_base=Fraction(1, 25), codec="mjpeg", pix_fmt="yuvj420p"
-    )
+    path = write_video(tmp_path / "a.avi", [0, 1], time_base=Fraction(1, 25), codec="mjpeg", pix_fmt="yuvj420p")
     data = bytearray(path.read_bytes())
     # 16,000 × 16,000 in the JPEG frame headers and in AVI's own: 384 MB a picture, were it made
     at = data.find(b"\xff\xc0")

@@ -42,16 +42,6 @@ def seen(pictures: list[Picture]) -> list[tuple[int, int]]:
     return [(picture.pts_ms, read_index(picture.rgb)) for picture in pictures]
 
 
-def wanted(pts_ms: list[int], fps: Fraction) -> list[tuple[int, int]]:
-    """(time, index) of the first frame at or after each target, each once."""
-    step, target, found = 1000 / fps, Fraction(pts_ms[0]), {}
-    while target <= pts_ms[-1]:
-        index = next(i for i, ms in enumerate(pts_ms) if ms >= target)
-        found[pts_ms[index]] = index
-        target += step
-    return sorted(found.items())
-
-
 JITTER = np.random.default_rng(7)
 VFR = np.cumsum(JITTER.choice([7, 20, 40, 300, 1700], 100, p=[0.3, 0.3, 0.3, 0.08, 0.02])).tolist()
 OPEN_GOP = {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0:keyint=12"}
@@ -107,9 +97,7 @@ def test_segments_give_the_pictures_of_one_piece(kind: str, sampling: Sampling, 
     assert not any(reader.truncated for reader in readers)
 
 
-@pytest.mark.parametrize(
-    "sampling", [Sampling("interval", Fraction(5)), KEYFRAME], ids=["interval", "keyframe"]
-)
+@pytest.mark.parametrize("sampling", [Sampling("interval", Fraction(5)), KEYFRAME], ids=["interval", "keyframe"])
 @pytest.mark.parametrize("name", ["bottle-detection.mp4", "one-by-one-person-detection.mp4"])
 def test_segments_of_a_real_video_give_the_pictures_of_one_piece(name: str, sampling: Sampling) -> None:
     path = shared("videos") / name
@@ -284,9 +272,7 @@ def test_damage_anywhere_gives_pictures_or_a_reason(name: str, tmp_path: Path) -
         path.write_bytes(bytes(data))
         for sampling in (INTERVAL, KEYFRAME):
             try:
-                readers = [
-                    SegmentReader(path, sampling, Cut(start, start + 1500), 0) for start in (0, 1500, 3000)
-                ]
+                readers = [SegmentReader(path, sampling, Cut(start, start + 1500), 0) for start in (0, 1500, 3000)]
                 times = [picture.pts_ms for reader in readers for picture in reader]
             except NeverError as error:
                 assert error.reason == "unreadable"

@@ -48,9 +48,7 @@ def test_segments_take_exactly_the_frames_of_one_piece(pts_ms: list[int], fps: s
 
 
 @given(st.integers(0, 5000), st.integers(1, 100_000), st.integers(300, 50_000))
-def test_segments_cover_the_whole_video_without_overlap(
-    first_ms: int, duration_ms: int, segment_ms: int
-) -> None:
+def test_segments_cover_the_whole_video_without_overlap(first_ms: int, duration_ms: int, segment_ms: int) -> None:
     cuts = cut_segments(first_ms, duration_ms, Sampling("interval"), segment_ms)
     assert cuts[0].start_ms == first_ms
     assert cuts[-1].end_ms == first_ms + duration_ms

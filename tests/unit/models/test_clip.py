@@ -20,9 +20,7 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     tokens = {"vocab_size": 200, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    config = CLIPConfig(
-        text_config={**sizes, **tokens}, vision_config={**sizes, "image_size": 64}, projection_dim=16
-    )
+    config = CLIPConfig(text_config={**sizes, **tokens}, vision_config={**sizes, "image_size": 64}, projection_dim=16)
     CLIPModel(config).save_pretrained(folder)
     crop = {"height": 64, "width": 64}
     CLIPImageProcessor(size={"shortest_edge": 64}, crop_size=crop).save_pretrained(folder)

@@ -38,9 +38,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path / "tiny"
 
 
-def test_scores_equal_those_of_the_whole_model_run_by_the_book(
-    scorer: ImageTextScorer, rgb: list[Rgb]
-) -> None:
+def test_scores_equal_those_of_the_whole_model_run_by_the_book(scorer: ImageTextScorer, rgb: list[Rgb]) -> None:
     """Picture and text through AutoProcessor and the model itself, which know nothing of our vectors."""
     import torch
     from PIL import Image
@@ -69,9 +67,7 @@ def test_scores_are_the_published_formula_on_the_stored_numbers(scorer: ImageTex
     assert scorer.scores(vectors[:1], vectors)[0] == pytest.approx(by_hand, rel=1e-4)
 
 
-def test_vectors_have_length_one_and_do_not_depend_on_the_batch(
-    scorer: ImageTextScorer, rgb: list[Rgb]
-) -> None:
+def test_vectors_have_length_one_and_do_not_depend_on_the_batch(scorer: ImageTextScorer, rgb: list[Rgb]) -> None:
     images, texts = scorer.embed_images(rgb), scorer.embed_texts(TEXTS)
     for vectors in (images, texts):
         assert vectors.dtype == np.float32
@@ -80,9 +76,7 @@ def test_vectors_have_length_one_and_do_not_depend_on_the_batch(
     np.testing.assert_allclose(scorer.embed_images(rgb[4:5]), images[4:5], atol=1e-5)
 
 
-def test_pictures_of_different_sizes_are_embedded_as_when_alone(
-    scorer: ImageTextScorer, rgb: list[Rgb]
-) -> None:
+def test_pictures_of_different_sizes_are_embedded_as_when_alone(scorer: ImageTextScorer, rgb: list[Rgb]) -> None:
     small = np.ascontiguousarray(rgb[0][:200, :300])
     together = scorer.embed_images([rgb[1], small])
     np.testing.assert_allclose(together[1:], scorer.embed_images([small]), atol=1e-5)

@@ -23,9 +23,7 @@ def taken_away() -> Iterator[None]:
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    return [
-        json.loads(line) for path in sorted(folder.glob("*.jsonl")) for line in path.read_text().splitlines()
-    ]
+    return [json.loads(line) for path in sorted(folder.glob("*.jsonl")) for line in path.read_text().splitlines()]
 
 
 def test_a_line_says_when_where_what_and_how_much(tmp_path: Path) -> None:
@@ -123,9 +121,7 @@ def test_a_living_processs_file_is_kept_and_a_dead_ones_is_dropped(tmp_path: Pat
     living.close()
 
 
-def test_a_file_that_cannot_be_written_is_told_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_cannot_be_written_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("no /dev/full here")

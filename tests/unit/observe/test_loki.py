@@ -81,9 +81,7 @@ def test_lines_arrive_in_one_batch_with_their_own_times_and_few_labels(loki: Lok
         handler.handle(record(f"line {n}"))
     handler.close()
     assert loki.paths == ["/loki/api/v1/push"]
-    assert {frozenset(s["stream"]) for s in loki.pushes[0]["streams"]} == {
-        frozenset({"app", "role", "severity"})
-    }
+    assert {frozenset(s["stream"]) for s in loki.pushes[0]["streams"]} == {frozenset({"app", "role", "severity"})}
     severity, time_ns, text = next(value for value in loki.values() if "hello" in value[2])
     assert (severity, time_ns, json.loads(text)["event"]) == ("warning", "1700000000250000000", "hello")
     assert len(loki.values()) == 21

@@ -92,9 +92,7 @@ def test_a_still_camera_gives_near_duplicates_and_other_scenes_none(tmp_path: Pa
     (still_shot,) = (shot for shot in CATALOGUE[2].shots if shot.move == "hold")
     still = hashes(tmp_path, still_shot)
     assert sum(min(one - other for other in still if other is not one) <= 6 for one in still) >= 20
-    elsewhere = hashes(
-        tmp_path, *(replace(shot, seconds=2) for film in CATALOGUE[3:6] for shot in film.shots)
-    )
+    elsewhere = hashes(tmp_path, *(replace(shot, seconds=2) for film in CATALOGUE[3:6] for shot in film.shots))
     assert min(one - other for one in still for other in elsewhere) > 6
 
 

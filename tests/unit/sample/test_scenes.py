@@ -51,9 +51,9 @@ def test_the_truth_is_where_the_door_was_painted() -> None:
         view = View("glass_door", painted, (thing,), 600)
         aim = path_of(view, Shot("glass_door", 4, 0, "push"), rng)[int(rng.integers(40))]
         matrix = camera.homography(aim)
-        changed = cv2.absdiff(
-            camera.photograph(view, matrix), camera.photograph(View("", bare, (), 0), matrix)
-        ).max(axis=2)
+        changed = cv2.absdiff(camera.photograph(view, matrix), camera.photograph(View("", bare, (), 0), matrix)).max(
+            axis=2
+        )
         ys, xs = np.nonzero(changed > 8)
         (box,) = camera.truth(view, matrix).boxes["glass_door"]
         assert box == pytest.approx((xs.min(), ys.min(), xs.max() + 1, ys.max() + 1), abs=3)

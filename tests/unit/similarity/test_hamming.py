@@ -91,12 +91,8 @@ def test_one_crowded_bucket_changes_nothing(shift: int, width: int, radius: int)
 def test_any_set_in_any_pieces_is_admitted_as_by_brute_force(data: st.DataObject) -> None:
     radius = data.draw(st.sampled_from(RADII))
     centre = data.draw(st.integers(0, 2**64 - 1))
-    flips = st.lists(st.integers(0, 63), max_size=radius + 2).map(
-        lambda bits: sum(1 << bit for bit in set(bits))
-    )
-    hashes = data.draw(
-        st.lists(flips.map(lambda mask: centre ^ mask) | st.integers(0, 2**64 - 1), max_size=120)
-    )
+    flips = st.lists(st.integers(0, 63), max_size=radius + 2).map(lambda bits: sum(1 << bit for bit in set(bits)))
+    hashes = data.draw(st.lists(flips.map(lambda mask: centre ^ mask) | st.integers(0, 2**64 - 1), max_size=120))
     sizes = data.draw(st.lists(st.integers(0, 40), max_size=4))
     sizes = sizes if sum(sizes) <= len(hashes) else []
     assert admitted(hashes, radius, sizes) == brute(hashes, radius)

@@ -11,9 +11,7 @@ from data_miner.sources.ytdlp import Page, choose_format
 INFO = VideoInfo("youtube:a", "https://www.youtube.com/watch?v=a", "youtube")
 
 
-def video(
-    name: str, height: int, codec: str = "avc1.64001f", ext: str = "mp4", **more: Any
-) -> dict[str, Any]:
+def video(name: str, height: int, codec: str = "avc1.64001f", ext: str = "mp4", **more: Any) -> dict[str, Any]:
     return {
         "format_id": name, "url": f"https://v.example/{name}", "ext": ext, "height": height,
         "width": height * 16 // 9, "vcodec": codec, "acodec": "none", "protocol": "https", **more,

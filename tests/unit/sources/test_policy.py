@@ -101,9 +101,7 @@ def test_good_filters_pass(good: str) -> None:
     check_match_filter(good)
 
 
-@pytest.mark.parametrize(
-    "bad", ["duration => 20", "duration > 20 &", "Duration > 20", "duration *= 5", "title ~= '('"]
-)
+@pytest.mark.parametrize("bad", ["duration => 20", "duration > 20 &", "Duration > 20", "duration *= 5", "title ~= '('"])
 def test_a_bad_filter_is_one_clear_line(bad: str) -> None:
     with pytest.raises(ConfigError, match=r"download\.match_filters: ") as caught:
         check_match_filter(bad)

@@ -51,9 +51,7 @@ def test_only_http_is_fetched(url: str) -> None:
         check_url(url, NOTHING)
 
 
-@pytest.mark.parametrize(
-    "url", ["http://8.8.8.8/a.mp4", "https://[2606:4700:4700::1111]/", "http://1.1.1.1:8080/"]
-)
+@pytest.mark.parametrize("url", ["http://8.8.8.8/a.mp4", "https://[2606:4700:4700::1111]/", "http://1.1.1.1:8080/"])
 def test_public_addresses_pass(url: str) -> None:
     check_url(url, NOTHING)
 
@@ -88,9 +86,7 @@ def test_two_texts_never_meet_in_one_name(one: str, other: str) -> None:
     assert (safe_name(one, 40) == safe_name(other, 40)) == (one == other)
 
 
-@pytest.mark.parametrize(
-    "text", ["../../etc/passwd", "x" * 500, "door 🚪", "two\nlines", "", "..", ".hidden"]
-)
+@pytest.mark.parametrize("text", ["../../etc/passwd", "x" * 500, "door 🚪", "two\nlines", "", "..", ".hidden"])
 def test_what_had_to_change_carries_a_hash(text: str) -> None:
     assert safe_name(text, 40)[-13] == "-"
     assert safe_name(text, 40) != safe_name(text + "!", 40)

@@ -61,14 +61,10 @@ def test_dot_segments_cannot_climb_above_the_root() -> None:
 
 
 def test_youtube_ids_stay_as_they_are() -> None:
-    assert video_id("Youtube", "-_kX9f0aQbL", "https://www.youtube.com/watch?v=-_kX9f0aQbL") == (
-        "youtube:-_kX9f0aQbL"
-    )
+    assert video_id("Youtube", "-_kX9f0aQbL", "https://www.youtube.com/watch?v=-_kX9f0aQbL") == ("youtube:-_kX9f0aQbL")
 
 
-@pytest.mark.parametrize(
-    "native", ["../../etc/passwd", "a\nb", "x" * 500, "🚪" * 20, "a/b", ".", "..", "a b"]
-)
+@pytest.mark.parametrize("native", ["../../etc/passwd", "a\nb", "x" * 500, "🚪" * 20, "a/b", ".", "..", "a b"])
 def test_hostile_ids_become_one_safe_part(native: str) -> None:
     name = video_id("Evil", native, "https://evil.example/")
     extractor, _, rest = name.partition(":")

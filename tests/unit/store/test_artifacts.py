@@ -140,9 +140,7 @@ def test_a_store_without_an_identity_may_be_a_missing_mount(tmp_path: Path) -> N
 
 def test_only_one_of_many_claims_gives_the_store_its_identity(tmp_path: Path) -> None:
     store, found = Store(f"file://{tmp_path}/new"), []
-    threads = [
-        threading.Thread(target=lambda n=n: found.append(store.claim_identity(f"id {n}"))) for n in range(8)
-    ]
+    threads = [threading.Thread(target=lambda n=n: found.append(store.claim_identity(f"id {n}"))) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -53,9 +53,7 @@ def test_tar_reads_it(tmp_path: Path) -> None:
     if shutil.which("tar") is None:
         pytest.skip("no tar program here")
     write(tmp_path / "a.tar")
-    done = subprocess.run(
-        ["tar", "-xOf", str(tmp_path / "a.tar"), "000061000.jpg"], capture_output=True, check=True
-    )
+    done = subprocess.run(["tar", "-xOf", str(tmp_path / "a.tar"), "000061000.jpg"], capture_output=True, check=True)
     assert done.stdout == PICTURES[61_000]
     assert done.stderr == b""
 

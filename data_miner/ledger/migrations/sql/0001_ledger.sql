@@ -13,15 +13,15 @@ CREATE TABLE project (
     plan jsonb NOT NULL,                -- stage -> {key, runtime_key, params}: what its jobs run with
     video_limit int,                    -- run --limit: only the first N videos in data order are asked for
     is_paused boolean NOT NULL DEFAULT false,
-    moves bigint NOT NULL DEFAULT 0,    -- how often something was moved to the end of the data order
     content_hash text,                  -- of the newest dataset version
     version int NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
-CREATE TABLE admission (                -- apart from project, whose row every finish shares
+CREATE TABLE admission (                -- its row is a project's turn: who derives, judges or admits locks it first
     project_id int PRIMARY KEY REFERENCES project ON DELETE CASCADE,
-    dedup_version bigint NOT NULL DEFAULT 0    -- every admission compares and sets it
+    dedup_version bigint NOT NULL DEFAULT 0,   -- every admission compares and sets it
+    moves bigint NOT NULL DEFAULT 0     -- how often something was moved to the end of the data order
 );
 
 CREATE TABLE project_config (
@@ -71,7 +71,7 @@ CREATE TABLE source (
 );
 
 CREATE TABLE video (
-    id text PRIMARY KEY,                -- <extractor>:<native id>
+    id text COLLATE "C" PRIMARY KEY,                -- <extractor>:<native id>
     url text NOT NULL,
     site text,
     title text NOT NULL DEFAULT '',
@@ -91,7 +91,7 @@ CREATE INDEX video_skipped ON video (site, skipped_at) WHERE skipped IS NOT NULL
 
 CREATE TABLE source_video (
     source_id bigint NOT NULL REFERENCES source ON DELETE CASCADE,
-    video_id text NOT NULL REFERENCES video,
+    video_id text COLLATE "C" NOT NULL REFERENCES video,
     rank int NOT NULL,
     seen_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source_id, video_id)
@@ -100,7 +100,7 @@ CREATE INDEX source_video_video ON source_video (video_id);
 
 CREATE TABLE "fetch" (                    -- video × download key
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    video_id text NOT NULL REFERENCES video,
+    video_id text COLLATE "C" NOT NULL REFERENCES video,
     key text NOT NULL,
     max_height int,                     -- px asked for; null: as it is
     path text,                          -- artifact key, or file:///… for a referenced local file; null: not here
@@ -118,23 +118,26 @@ CREATE TABLE "fetch" (                    -- video × download key
 
 CREATE TABLE project_video (
     project_id int NOT NULL REFERENCES project ON DELETE CASCADE,
-    video_id text NOT NULL REFERENCES video,
+    video_id text COLLATE "C" NOT NULL REFERENCES video,
     source_id bigint NOT NULL REFERENCES source ON DELETE CASCADE,  -- of several the smallest (ordinal, rank)
     moved bigint NOT NULL DEFAULT 0,
     ordinal int NOT NULL,
     rank int NOT NULL,
     fetch_id bigint REFERENCES "fetch",
-    judged text,                        -- hash of the policy its metadata was judged under
-    reason text,                        -- dropped: keyword too_long too_short live license match_filter
+    judged text,                        -- policy and state of the metadata it was judged by
+    reason text,                        -- not given: gone private …; dropped: keyword too_long too_short …
     is_held boolean NOT NULL DEFAULT false,   -- blocked or dead from outside: holds nobody up
     is_cut boolean NOT NULL DEFAULT false,    -- its segments are in project_segment
     split text,                         -- train | val, drawn once
     PRIMARY KEY (project_id, video_id)
 );
-CREATE INDEX project_video_order ON project_video (project_id, moved, ordinal, rank, video_id)
-    WHERE reason IS NULL AND NOT is_cut AND NOT is_held;
-CREATE INDEX project_video_unfetched ON project_video (project_id, moved, ordinal, rank)
-    WHERE reason IS NULL AND fetch_id IS NULL;
+CREATE INDEX project_video_order ON project_video (project_id, moved, ordinal, rank, video_id) WHERE reason IS NULL;
+CREATE INDEX project_video_uncut ON project_video (project_id, moved, ordinal, rank, video_id)
+    WHERE reason IS NULL AND NOT is_cut AND NOT is_held AND fetch_id IS NOT NULL;
+CREATE INDEX project_video_unfetched ON project_video (project_id, moved, ordinal, rank, video_id)
+    WHERE reason IS NULL AND NOT is_cut AND NOT is_held AND fetch_id IS NULL;
+CREATE INDEX project_video_held ON project_video (project_id) WHERE is_held;
+CREATE INDEX project_video_source ON project_video (source_id);
 CREATE INDEX project_video_video ON project_video (video_id);
 CREATE INDEX project_video_fetch ON project_video (fetch_id);
 
@@ -152,6 +155,8 @@ CREATE TABLE segment (
     is_truncated boolean NOT NULL DEFAULT false,
     UNIQUE (fetch_id, key, start_ms)
 );
+
+CREATE INDEX segment_unextracted ON segment (id) WHERE shard IS NULL;
 
 CREATE TABLE frame (
     segment_id bigint NOT NULL REFERENCES segment,
@@ -179,20 +184,23 @@ CREATE TABLE embedding (                -- frames of a segment under a model; a 
 CREATE TABLE project_segment (
     project_id int NOT NULL REFERENCES project ON DELETE CASCADE,
     segment_id bigint NOT NULL REFERENCES segment,
-    video_id text NOT NULL REFERENCES video,
+    video_id text COLLATE "C" NOT NULL REFERENCES video,
     moved bigint NOT NULL DEFAULT 0,
     ordinal int NOT NULL,
     rank int NOT NULL,
     start_ms bigint NOT NULL,
-    filtered text,                      -- filter key its scores are under
+    filtered text,                      -- filter key its verdicts are under; null: none under the present one yet
     is_held boolean NOT NULL DEFAULT false,      -- dead on the way: holds nobody up
-    is_decided boolean NOT NULL DEFAULT false,   -- dedup has spoken
+    is_decided boolean NOT NULL DEFAULT false,   -- dedup has spoken on it and on all before it
     PRIMARY KEY (project_id, segment_id),
-    FOREIGN KEY (project_id, video_id) REFERENCES project_video ON DELETE CASCADE
+    FOREIGN KEY (project_id, video_id) REFERENCES project_video ON DELETE CASCADE,
+    CHECK (filtered IS NOT NULL OR NOT is_decided)
 );
 CREATE INDEX project_segment_order ON project_segment (project_id, moved, ordinal, rank, video_id, start_ms);
 CREATE INDEX project_segment_undecided ON project_segment
     (project_id, moved, ordinal, rank, video_id, start_ms) WHERE NOT is_decided AND NOT is_held;
+CREATE INDEX project_segment_unfiltered ON project_segment (project_id) WHERE filtered IS NULL;
+CREATE INDEX project_segment_held ON project_segment (project_id) WHERE is_held;
 CREATE INDEX project_segment_segment ON project_segment (segment_id);
 CREATE INDEX project_segment_video ON project_segment (project_id, video_id);
 
@@ -207,7 +215,7 @@ CREATE TABLE frame_score (
     negative_prompt text,
     junk real,
     junk_prompt text,
-    PRIMARY KEY (project_id, segment_id, pts_ms),
+    PRIMARY KEY (segment_id, project_id, pts_ms),   -- the segment first: what refers to a frame is found by it
     FOREIGN KEY (segment_id, pts_ms) REFERENCES frame ON DELETE CASCADE
 );
 
@@ -219,7 +227,7 @@ CREATE TABLE project_frame (            -- the verdict: derived, never a source 
     is_kept boolean,                    -- dedup; null: undecided
     representative_segment_id bigint,   -- the kept frame that it is a duplicate of
     representative_pts_ms bigint,
-    PRIMARY KEY (project_id, segment_id, pts_ms),
+    PRIMARY KEY (segment_id, project_id, pts_ms),   -- the segment first: what refers to a frame is found by it
     FOREIGN KEY (segment_id, pts_ms) REFERENCES frame ON DELETE CASCADE
 );
 CREATE INDEX project_frame_kept ON project_frame (project_id, segment_id, pts_ms) WHERE is_kept;
@@ -275,7 +283,7 @@ CREATE TABLE job (
     fetch_id bigint REFERENCES "fetch",
     segment_id bigint REFERENCES segment,
     project_id int REFERENCES project ON DELETE CASCADE,
-    video_id text REFERENCES video,     -- whose row finish locks first
+    video_id text COLLATE "C" REFERENCES video,     -- whose row finish locks first
     key text NOT NULL,                  -- the stage key it is to be done under
     runtime_key text NOT NULL DEFAULT '',
     site text,
@@ -308,12 +316,12 @@ CREATE INDEX job_claim_site ON job (stage, site, deaths, moved, ordinal, rank, s
 CREATE INDEX job_asleep ON job (not_before) WHERE state = 'waiting' AND not_before IS NOT NULL;
 CREATE INDEX job_leased ON job (expires_at) WHERE state = 'running';
 CREATE INDEX job_worker ON job (worker_id) WHERE state = 'running';
-CREATE INDEX job_blocked ON job (site, moved, ordinal, rank) WHERE state = 'blocked';
-CREATE INDEX job_dead ON job (stage, reason) WHERE state = 'dead';
+CREATE INDEX job_stuck ON job (state, site, changed_at, moved, ordinal, rank) WHERE state IN ('blocked', 'dead');
 CREATE INDEX job_project ON job (project_id, stage, state);
 CREATE INDEX job_fetch ON job (fetch_id);
 CREATE INDEX job_segment ON job (segment_id);
 CREATE INDEX job_source ON job (source_id);
+CREATE INDEX job_video ON job (video_id);
 
 CREATE TABLE job_event (                -- what did not go straight
     job_id bigint NOT NULL REFERENCES job ON DELETE CASCADE,
@@ -333,7 +341,8 @@ CREATE TABLE site (
     sleep_requests double precision NOT NULL,      -- s between page requests
     max_downloads int,                             -- a day
     trial_interval double precision NOT NULL,      -- s between trial jobs of a shut site
-    slowdown double precision NOT NULL DEFAULT 1,  -- doubled by a block, halved back by a quiet day
+    slowdown double precision NOT NULL DEFAULT 1,  -- doubled by a block, halved back by each quiet day
+    slowed_at timestamptz,
     next_request_at timestamptz NOT NULL DEFAULT '-infinity',
     next_download_at timestamptz NOT NULL DEFAULT '-infinity',
     day date NOT NULL DEFAULT current_date,
@@ -343,6 +352,7 @@ CREATE TABLE site (
     detail text,
     since timestamptz,
     next_try timestamptz,
+    trial_job bigint,                   -- the one job that may ask while the state is trial
     streak int NOT NULL DEFAULT 0,      -- suspect answers in a row
     streak_reason text,
     last_success_at timestamptz
