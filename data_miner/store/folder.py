@@ -134,7 +134,7 @@ class FolderBackend:
                 self._make_folder(folder)
                 act()
                 return
-            except FileNotFoundError:
+            except (FileNotFoundError, FileExistsError):  # mkdir says exists, and then it does not
                 if attempt == _ATTEMPTS - 1:
                     raise
 
