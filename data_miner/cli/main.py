@@ -100,6 +100,9 @@ def run(arguments: Sequence[str]) -> int:
         result = cli.main(list(arguments), prog_name="data-miner", standalone_mode=False, obj=invocation)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         _say(f"data-miner: {_one_line(error.format_message())}")
         return error.exit_code

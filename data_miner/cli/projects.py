@@ -15,10 +15,13 @@ from data_miner.ledger import projects as ledger_projects
 from data_miner.ledger import status
 
 
-@click.group()
+@click.group(invoke_without_command=True)
 @around
-def projects() -> None:
-    """List or delete projects."""
+@click.pass_context
+def projects(context: click.Context) -> None:
+    """List or delete projects; without a word, list."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_all, as_json=False)
 
 
 @projects.command("list")
