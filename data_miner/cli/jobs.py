@@ -37,10 +37,7 @@ def jobs(context: click.Context, /, **chosen: Any) -> None:
     with open_ledger(settings, create=False) as ledger, ledger.transaction() as cursor:
         project_id = project_row(cursor, name, settings).id if name else None
         choice = listing.Choice(project_id, chosen["state"], chosen["stage"], chosen["reason"])
-        if chosen["by"]:
-            rows = listing.counts(cursor, choice)
-        else:
-            rows = listing.jobs(cursor, choice, chosen["limit"])
+        rows = listing.counts(cursor, choice) if chosen["by"] else listing.jobs(cursor, choice, chosen["limit"])
     if chosen["as_json"]:
         click.echo(_json([row._asdict() for row in rows]))
     elif not rows:

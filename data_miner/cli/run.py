@@ -20,6 +20,7 @@ from data_miner.cli.preparation import (
     register,
     registration,
 )
+from data_miner.cli.room import Room
 from data_miner.config.settings import Settings
 from data_miner.errors import UsageError
 from data_miner.ledger import projects, status
@@ -154,9 +155,12 @@ class Mining:
             lambda: summary.header(prepared, device, settings, supervisor.dashboard),
         )
 
+        room = Room(settings, store[0], progress.say)
+
         def show(cursor: Cursor) -> None:
             progress.announce()
             progress.show(cursor)
+            room.look(cursor)
 
         with serving, progress:
             session = Session(

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -14,7 +15,6 @@ from data_miner.errors import UsageError
 log = logging.getLogger(__name__)
 
 _METHODS_AT_ONCE = 4  # run() occupies one thread for good, opened() one at first; stop() and nudge() come beside
-_STOP_S = 20.0
 
 
 @dataclass(slots=True)
@@ -39,6 +39,8 @@ class RayCluster:
     def __init__(self, machine: Machine, address: str | None = None) -> None:
         self._machine, self._address = machine, checked_address(address)
         self._head: Head | None = None
+        self._leaving: Head | None = None
+        self.on_up: Callable[[], None] = lambda: None  # called, in another thread, when Ray is up or failed
 
     @property
     def dashboard(self) -> str | None:
@@ -47,19 +49,22 @@ class RayCluster:
 
     def start(self, wait_s: float = 0) -> bool:
         """Start or join unless that was done; is Ray up by now? Raises UnreachableError."""
+        if self._leaving is not None and not self._leaving.stop(wait_s):
+            return False  # one Ray a process: the last must be gone
+        self._leaving = None
         if self._head is None:
-            self._head = Head(self._machine, self._address)
+            self._head = Head(self._machine, self._address, self.on_up)
         return self._head.is_up(wait_s)
 
     def is_alive(self) -> bool:
         """Is our own Ray still there?"""
         return self._head is not None and self._head.is_alive()
 
-    def stop(self, wait_s: float = _STOP_S) -> None:
-        """Leave, and take a Ray of our own down with us."""
+    def stop(self, wait_s: float = 0) -> None:
+        """Leave, and take a Ray of our own down with us; beside what the caller does next, and before it exits."""
         if self._head is not None:
             self._head.stop(wait_s)
-            self._head = None
+            self._head, self._leaving = None, self._head
 
     def start_worker(self, assignment: Assignment, name: str, cpus: float, gpus: float) -> Member:
         """Ask for one actor; it may stay pending until there is room."""
@@ -156,11 +161,11 @@ def _class_of(stage: str) -> type:
 def _raised_by(result: Any) -> BaseException | None:
     import ray
 
+    raised: BaseException | None = None
     try:
         ray.get(result)
     except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        return cause if isinstance(cause, BaseException) else error
+        raised = error.cause if isinstance(error.cause, Exception) else error
     except ray.exceptions.RayError as error:
-        return error
-    return None
+        raised = error
+    return raised

@@ -1,11 +1,15 @@
 """What this machine computes on. Reads the driver through NVML: no torch is imported to decide."""
 
 import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from data_miner.errors import UsageError
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of this process, in a container; absent at the root
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +55,37 @@ def cards() -> tuple[tuple[Card, ...], str]:
 
 def machine(device: str | None = None, cpus: int | None = None, gpus: int | None = None) -> Machine:
     """This machine, as far as flags let it be used. A card whose driver is too old for torch stops the run."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
-    wanted_cpus = cpus if cpus is not None else usable
+    if device is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UsageError(f"--device {device}: cpu or cuda")
+    wanted_cpus = cpus if cpus is not None else usable_cpus()
     if wanted_cpus < 1:
         raise UsageError(f"--cpus {wanted_cpus}: at least 1 is needed")
+    if gpus is not None and gpus < 0:
+        raise UsageError(f"--gpus {gpus}: 0 or more")
     if device == "cpu" or gpus == 0:
         return Machine(wanted_cpus)
     found, driver = cards()
-    if device not in (None, "cpu") and not found:
-        raise UsageError(f"--device {device}: no GPU with a driver is here; `data-miner doctor` says more")
-    if found:
-        problem = driver_problem(driver)
-        if problem is not None:
-            raise UsageError(f"{found[0].name} is here, but {problem}; or run with --device cpu")
+    if (device is not None or gpus is not None) and not found:
+        flag = f"--device {device}" if device is not None else f"--gpus {gpus}"
+        raise UsageError(f"{flag}: no GPU with a driver is here; `data-miner doctor` says more")
+    if gpus is not None and gpus > len(found):
+        raise UsageError(f"--gpus {gpus}: {len(found)} {'is' if len(found) == 1 else 'are'} here")
+    problem = driver_problem(driver) if found else None
+    if problem is not None:
+        raise UsageError(f"{found[0].name} is here, but {problem}; or run with --device cpu")
     return Machine(wanted_cpus, found[: gpus if gpus is not None else len(found)], driver)
+
+
+def usable_cpus() -> int:
+    """CPUs this process may use: its affinity, and the limit of its container."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
+    return within_quota(seen, _QUOTA)
+
+
+def within_quota(cpus: int, limit: Path) -> int:
+    """Whole CPUs under a cgroup's `cpu.max` (docs.kernel.org, cgroup-v2: "$MAX $PERIOD" in µs)."""
+    words = limit.read_text().split() if limit.is_file() else ["max"]
+    return cpus if words[0] == "max" else max(1, min(cpus, int(words[0]) // int(words[1])))
 
 
 def driver_problem(driver: str) -> str | None:
@@ -82,7 +103,6 @@ def driver_problem(driver: str) -> str | None:
 def _torch_cuda() -> str | None:
     """torch's CUDA version, read from its version file: importing torch costs seconds."""
     from importlib.util import find_spec
-    from pathlib import Path
 
     spec = find_spec("torch")
     if spec is None or spec.origin is None:

@@ -1,11 +1,13 @@
 """Ray's own processes: started here or joined, watched, taken down. Actors are cluster.py's matter."""
 
+import atexit
 import logging
 import os
 import shutil
 import tempfile
 import threading
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from data_miner.errors import UnreachableError
 
 _OBJECT_STORE_BYTES = 80 * 2**20  # nothing of ours goes through it; Ray wants 75 MB at least
 _VITAL = ("raylet", "gcs_server")
+_LAST_WAIT_S = 10.0
 _KEPT_SESSIONS = 2  # of dead drivers: Ray's logs of what went wrong
 _ROOM_FOR_A_SOCKET_BYTES = 40  # Ray adds 66 to its folder, and a socket's path has 107 at most
 
@@ -24,13 +27,13 @@ _ROOM_FOR_A_SOCKET_BYTES = 40  # Ray adds 66 to its folder, and a socket's path 
 class Head:
     """One life of Ray, led by a thread of its own.
 
-    Ray starts for 4 to 10 s: meanwhile the supervisor must renew its lease and Ctrl-C must work. Off the main
-    thread Ray leaves our signal handlers alone. The thread lives as long as Ray does, because Linux kills
-    Ray's processes with the thread that made them (PR_SET_PDEATHSIG).
+    Ray starts for 4 to 10 s: meanwhile the supervisor must renew its lease and Ctrl-C must work. The thread
+    lives as long as Ray does, because Linux kills Ray's processes with the thread that made them
+    (PR_SET_PDEATHSIG).
     """
 
-    def __init__(self, machine: Machine, address: str | None) -> None:
-        self._machine, self._address = machine, address
+    def __init__(self, machine: Machine, address: str | None, on_up: Callable[[], None]) -> None:
+        self._machine, self._address, self._on_up = machine, address, on_up
         self.dashboard: str | None = None
         self._error: UnreachableError | None = None
         self._vital: list[psutil.Process] = []
@@ -49,10 +52,10 @@ class Head:
         """Are our own raylet and GCS still there? Ray itself tells its driver only after some 14 s."""
         return all(_lives(process) for process in self._vital)
 
-    def stop(self, wait_s: float) -> None:
-        """Leave, and take a Ray of our own down with us; what is not gone in time goes with this process."""
+    def stop(self, wait_s: float) -> bool:
+        """Leave, and take a Ray of our own down with us; is it over by now? Goes on by itself, 1 s or two."""
         self._leave.set()
-        self._is_over.wait(wait_s)
+        return self._is_over.wait(wait_s)
 
     def _live(self) -> None:
         import ray
@@ -60,6 +63,7 @@ class Head:
         try:
             self._start()
             self._is_up.set()
+            self._on_up()
             self._leave.wait()
             ray.shutdown()
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
@@ -67,16 +71,19 @@ class Head:
             first = (str(error).splitlines() or [type(error).__name__])[0]
             self._error = UnreachableError(f"ray {where} does not come up: {first}; see `data-miner doctor`")
             self._is_up.set()
+            self._on_up()
         finally:
             self._is_over.set()
 
     def _start(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")  # its SIGTERM handler aborts the driver
         # At a raylet's death Ray prints 25 lines of its state on our stdout, which is data. They stay in its logs.
         os.environ.update(RAY_DEDUP_LOGS="1", RAY_DEDUP_LOGS_SKIP_REGEX=".*")
         import ray
 
+        atexit.register(self.stop, _LAST_WAIT_S)  # before Ray's own, which was registered by the import
         logging.getLogger("ray").setLevel(logging.ERROR)
         # A name of its own: actors of another driver on the same cluster may have the same names.
         common: dict[str, Any] = {

@@ -4,19 +4,21 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from data_miner.engine.assignment import Assignment
 from data_miner.engine.cluster import Member, RayCluster, is_death
-from data_miner.engine.scaling import Decision, PoolState, decide, scale_factor
+from data_miner.engine.scaling import Decision, PoolState, decide, gpu_share, scale_factor
 from data_miner.errors import DataMinerError
 from data_miner.stages.base import Share
 from data_miner.stages.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
-DRAIN_S = 60.0  # an actor that was asked to stop and did not is killed
+LEAVE_S = 900.0  # as long as a job may go without progress; an actor that was asked to stop is killed then
+OPEN_S = 60.0  # for one that was asked before it had a GPU or a model
+MOST_FALSE_STARTS = 5  # in a row: what kills an actor before its first job will kill the next one too
 _TOGETHER = {"expand": "download"}  # stages that share a pool
 _MOST = {"download": 4, "dedup": 1}  # more would only wait for each other
 
@@ -35,13 +37,27 @@ class Pool:
     waiting: int = 0
     running: int = 0
     worked_at: float = field(default_factory=time.monotonic)
-    grown_at: float = 0.0
+    opening_s: float = 0.0  # what the slowest of its actors took to open
+    opened_at: float = 0.0
     made: int = 0
+    false_starts: int = 0
 
     @property
     def name(self) -> str:
         """For people: the stage, and the model's key where there is one."""
         return f"{self.stage} {self.runtime_key[:6]}".strip()
+
+    @property
+    def staying(self) -> list[Member]:
+        """Actors that were not asked to leave."""
+        return [member for member in self.members if member.stopping_since is None]
+
+    def note_openings(self) -> None:
+        """Learn from the actors that opened what one costs."""
+        for member in self.members:
+            if member.opened_at is not None and member.opened_at > self.opened_at:
+                self.opened_at, self.false_starts = member.opened_at, 0
+                self.opening_s = max(self.opening_s, member.opened_at - member.asked_at)
 
 
 class Pools:
@@ -68,33 +84,39 @@ class Pools:
         """Look at the backlog, let go of what ended, make and drain actors."""
         now = time.monotonic()
         self._count(backlog, plans)
-        self._reap()
+        self.reap()
         cpus, gpus = self._cluster.capacity()
-        factor = self._factor(cpus)
-        states = [self._state(pool, factor, gpus, now) for pool in self._pools.values()]
+        shares = self._shares(cpus, gpus)
+        states = [self._state(pool, shares[pool.name], now) for pool in self._pools.values()]
         self.decisions = decide(states, cpus, gpus)
         for pool in self._pools.values():
-            self._resize(pool, self.decisions[pool.name].actors, factor, gpus, now)
+            self._resize(pool, self.decisions[pool.name].actors, shares[pool.name], now)
 
     def drain(self) -> None:
         """Ask every actor to finish what it has in process and leave."""
+        self.reap()  # who has just opened may have a job
         for member in self.members:
             if member.stopping_since is None:
-                self._cluster.ask_to_stop(member)
+                self._let_go(member)
 
-    def wait_until_drained(self, timeout_s: float) -> None:
-        """Wait for drained actors; whoever is late is killed, which is safe."""
-        deadline = time.monotonic() + timeout_s
-        while self.members and time.monotonic() < deadline:
-            self._reap()
-            time.sleep(0.05)
+    def reap(self) -> None:
+        """Bury who ended, and see who has opened."""
+        for member, raised in self._cluster.look(self.members):
+            for pool in self._pools.values():
+                if member in pool.members:
+                    pool.members.remove(member)
+                    self._ended(pool, member, raised)
         for pool in self._pools.values():
-            for member in pool.members:
+            pool.note_openings()
+
+    def kill(self) -> None:
+        """End every actor at once."""
+        if self._cluster.is_alive():
+            for member in self.members:
                 self._cluster.kill(member)
-            pool.members.clear()
 
     def lost(self) -> list[uuid.UUID]:
-        """Forget all actors: their Ray is gone. Returns their worker ids."""
+        """Forget all actors: their Ray is gone, or will be. Returns their worker ids."""
         ids = [member.assignment.worker_id for member in self.members]
         for pool in self._pools.values():
             pool.members.clear()
@@ -123,74 +145,78 @@ class Pools:
         depth = self._pipeline.stages.index(stage)
         return Pool(stage, stages, runtime_key, runtime, self._pipeline.share(stage), depth)
 
-    def _state(self, pool: Pool, factor: float, gpus: float, now: float) -> PoolState:
-        staying = [member for member in pool.members if member.stopping_since is None]
+    def _state(self, pool: Pool, share: Share, now: float) -> PoolState:
         return PoolState(
             name=pool.name,
             depth=pool.depth,
             waiting=pool.waiting,
             running=pool.running,
-            actors=len(staying),
-            starting=sum(now - member.asked_at < 1.0 for member in staying),
-            share_cpus=pool.share.cpus * factor,
-            share_gpus=pool.share.gpus if gpus else 0.0,
+            actors=len(pool.staying),
+            starting=sum(member.opened_at is None for member in pool.staying),
+            share_cpus=share.cpus,
+            share_gpus=share.gpus,
             most=_MOST.get(pool.stage, 1000),
             idle_s=now - pool.worked_at,
-            grown_s=now - pool.grown_at,
+            opening_s=pool.opening_s,
+            open_s=now - pool.opened_at,
         )
 
-    def _factor(self, cpus: float) -> float:
-        """Shares shrink by what one actor of every stage of the pipeline needs: no stage must wait for another."""
-        per_stage = {stage: self._pipeline.share(_TOGETHER.get(stage, stage)).cpus for stage in self._pipeline.stages}
-        per_stage.pop("expand", None)
-        more = [pool.share.cpus for pool in self._pools.values() if pool.waiting + pool.running or pool.members]
-        extra = max(0.0, sum(more) - sum(per_stage.values()))
-        return scale_factor([*per_stage.values(), extra], cpus)
+    def _shares(self, cpus: float, gpus: float) -> dict[str, Share]:
+        """What an actor of each pool may ask for, so that one of each with work fits."""
+        active = [pool for pool in self._pools.values() if pool.waiting + pool.running or pool.members]
+        needed_gpus = sum(pool.share.gpus for pool in active)
+        factor = self._factor(active, cpus)
+        return {
+            pool.name: Share(
+                round(max(0.01, pool.share.cpus * factor), 4), gpu_share(pool.share.gpus, needed_gpus, gpus)
+            )
+            for pool in self._pools.values()
+        }
 
-    def _resize(self, pool: Pool, wanted: int, factor: float, gpus: float, now: float) -> None:
-        staying = [member for member in pool.members if member.stopping_since is None]
+    def _factor(self, active: list[Pool], cpus: float) -> float:
+        """Shares shrink by what one actor of every stage of the pipeline needs: no stage must wait for another."""
+        stages = {_TOGETHER.get(stage, stage) for stage in self._pipeline.stages}
+        each = sum(self._pipeline.share(stage).cpus for stage in stages)
+        extra = max(0.0, sum(pool.share.cpus for pool in active) - each)  # a second model of a stage
+        return scale_factor([each, extra], cpus)
+
+    def _resize(self, pool: Pool, wanted: int, share: Share, now: float) -> None:
+        staying = pool.staying
         for member in staying[wanted:]:
-            self._cluster.ask_to_stop(member)
+            self._let_go(member)
         for _ in range(wanted - len(staying)):
             pool.made += 1
-            cpus = round(max(0.01, pool.share.cpus * factor), 4)
-            name = f"{pool.name} {pool.made} of {pool.stage} pool".replace("  ", " ")
-            assignment = self._assign(pool, cpus)
+            name = f"{pool.name} {pool.made}"
             pool.members.append(
-                self._cluster.start_worker(
-                    assignment,
-                    f"{name} {assignment.worker_id.hex[:4]}",
-                    cpus,
-                    pool.share.gpus if gpus else 0.0,
-                )
+                self._cluster.start_worker(self._assign(pool, share.cpus), name, share.cpus, share.gpus)
             )
-            pool.grown_at = now
         if pool.waiting:
             for member in staying[:wanted]:
                 self._cluster.nudge(member)
         for member in pool.members:
-            if member.stopping_since is not None and now - member.stopping_since > DRAIN_S:
-                log.warning("%s did not drain in %.0f s and is killed", member.name, DRAIN_S)
+            limit_s = LEAVE_S if member.opened_at is not None else OPEN_S
+            if member.stopping_since is not None and now - member.stopping_since > limit_s:
+                log.warning("%s did not leave in %.0f s and is killed", member.name, limit_s)
                 self._cluster.kill(member)
 
-    def _reap(self) -> None:
-        for member, raised in self._cluster.ended(self.members):
-            for pool in self._pools.values():
-                if member in pool.members:
-                    pool.members.remove(member)
-            if is_death(raised):
-                # Killed by us after a drain that took too long, it did not die of its work.
-                log.warning("%s died", member.name)
-                self._on_death([member.assignment.worker_id], member.stopping_since is None)
-            else:
-                self._cluster.kill(member)
-                if isinstance(raised, DataMinerError):
-                    self.error = raised
-                elif raised is not None:
-                    log.error("%s failed: %s", member.name, raised)
-                    self._on_death([member.assignment.worker_id], False)
+    def _let_go(self, member: Member) -> None:
+        self._cluster.ask_to_stop(member)
+        if member.opened_at is None and member.gpus == 0:
+            self._cluster.kill(member)  # it holds no job, and while it is pending it would never hear
 
-
-def with_worker_id(assignment: Assignment) -> Assignment:
-    """The same assignment for a new process."""
-    return replace(assignment, worker_id=uuid.uuid4())
+    def _ended(self, pool: Pool, member: Member, raised: BaseException | None) -> None:
+        if raised is None or (member.stopping_since is not None and is_death(raised)):
+            self._cluster.kill(member)
+        elif isinstance(raised, DataMinerError):
+            self._cluster.kill(member)
+            self.error = raised
+        else:
+            log.warning("%s %s", member.name, "died" if is_death(raised) else f"failed: {raised}")
+            pool.false_starts += member.opened_at is None or not is_death(raised)
+            if pool.false_starts >= MOST_FALSE_STARTS:
+                first = str(raised).strip().splitlines()[0][:200]
+                self.error = DataMinerError(f"{pool.name} cannot work: {first}; see logs/{pool.name}-*.jsonl")
+        if raised is not None:
+            # Killed by us it did not die of its work; and an exception of ours is no fault of the job's.
+            by_own_work = is_death(raised) and member.stopping_since is None
+            self._on_death([member.assignment.worker_id], by_own_work)

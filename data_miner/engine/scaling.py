@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 IDLE_S = 8.0  # an actor costs seconds to start; a pool that was empty for so long goes to zero
 GROW_S = 2.0  # between two steps: its speed is known before the next
@@ -44,6 +45,13 @@ def scale_factor(shares: Sequence[float], capacity: float) -> float:
     return 1.0 if needed <= capacity or needed == 0 else capacity / needed
 
 
+def gpu_share(share: float, needed: float, capacity: float) -> float:
+    """A pool's share of a GPU when all pools with work need `needed` of `capacity`: 1/n, Ray hangs on others."""
+    if share == 0 or capacity == 0 or needed <= capacity or share > 1:
+        return share if capacity else 0.0
+    return 1 / ceil(needed / capacity / share - 1e-9)
+
+
 def decide(pools: Sequence[PoolState], cpus: float, gpus: float) -> dict[str, Decision]:
     """Say how many actors each pool should have.
 
@@ -79,9 +87,7 @@ def _is_starved(pool: PoolState) -> bool:
     return pool.waiting > pool.actors and pool.open_s >= max(GROW_S, pool.opening_s)
 
 
-def _free(
-    pools: Sequence[PoolState], found: Mapping[str, Decision], cpus: float, gpus: float
-) -> tuple[float, float]:
+def _free(pools: Sequence[PoolState], found: Mapping[str, Decision], cpus: float, gpus: float) -> tuple[float, float]:
     used_cpus = sum(found[pool.name].actors * pool.share_cpus for pool in pools)
     used_gpus = sum(found[pool.name].actors * pool.share_gpus for pool in pools)
     return cpus - used_cpus, gpus - used_gpus
@@ -91,11 +97,10 @@ def _make_room(
     pools: Sequence[PoolState], found: dict[str, Decision], free: tuple[float, float]
 ) -> dict[str, Decision]:
     """One actor of each pool with work comes before the second of any."""
-    if free[0] >= -1e-9 and free[1] >= -1e-9:
-        return found
+    is_short_of_cpus, is_short_of_gpus = free[0] < -1e-9, free[1] < -1e-9
     for pool in sorted(pools, key=lambda p: (p.has_work, -found[p.name].actors)):
-        least = 1 if pool.has_work else 0
-        if found[pool.name].actors > least:
+        helps = (is_short_of_cpus and pool.share_cpus > 0) or (is_short_of_gpus and pool.share_gpus > 0)
+        if helps and found[pool.name].actors > (1 if pool.has_work else 0):
             fewer = replace(found[pool.name], actors=found[pool.name].actors - 1, why="makes room for others")
             return {**found, pool.name: fewer}
     return found

@@ -5,11 +5,13 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from data_miner.engine.listening import Listening
 from data_miner.engine.process import identity
 from data_miner.engine.supervisor import EXPIRE_S, Supervisor
 from data_miner.engine.workplace import Workplace
@@ -20,9 +22,12 @@ from data_miner.ledger.status import Progress
 
 log = logging.getLogger(__name__)
 
-TICK_S = 0.25
+TICK_S = 1.0  # between two ticks when nothing is heard of; the bell brings the next one forward
 LOOK_S = 0.5  # between two looks at the project's progress
 FOLLOW_S = 5.0
+_LEAST_GAP_S = 0.1
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SHARE = 10  # ticks and looks get at most a tenth of the time, however large the ledger is
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,53 +57,61 @@ class Session:
         self._project_id, self._config_hash = project_id, config_hash
         self._on_progress, self._on_waiting = on_progress, on_waiting
         self._is_waiting_allowed = is_waiting_allowed
-        self._me, self._followed_at, self._looked_at = uuid.uuid4(), 0.0, 0.0
+        self._me, self._followed_at, self._look_at = uuid.uuid4(), -FOLLOW_S, 0.0
+        self._progress = Progress(0, 0, 0, 0)
         self._interrupts = 0
-        self._wake = threading.Event()
-        self._was_waiting = False
+        self._wake, self._was_asked = threading.Event(), threading.Event()
+        self._was_waiting = self._is_cut_off = False
 
     def run(self) -> Ending:
         """Work until nothing of the project is left to do now, or a signal comes."""
-        self._take_signals()
-        ending: Ending | None = None
-        try:
-            while ending is None:
-                ending = self._step()
-                if ending is None:
-                    self._wake.wait(TICK_S)
-                    self._wake.clear()
-        finally:
-            self._leave()
-        return ending
+        with self._signals_taken():
+            listening = Listening(self._place.ledger, self._wake)
+            self._supervisor.on_up(self._wake.set)
+            try:
+                return self._until_settled()
+            finally:
+                listening.close()
+                self._leave()
+
+    def _until_settled(self) -> Ending:
+        while True:
+            started = time.monotonic()
+            ending = self._step()
+            if ending is not None:
+                return ending
+            spent_s = time.monotonic() - started
+            self._was_asked.wait(min(TICK_S, max(_LEAST_GAP_S, _SHARE * spent_s)))
+            self._wake.wait(TICK_S)
+            self._wake.clear()
 
     def _step(self) -> Ending | None:
+        if self._interrupts:
+            return Ending(self._progress, is_interrupted=True)
         try:
-            if self._interrupts:
-                return Ending(self._progress(), is_interrupted=True)
+            self._take_signals()  # should Ray have put its own in place
             self._follow()
             self._supervisor.tick()
-            self._take_signals()  # Ray puts its own in place when it starts
-            if self._supervisor.error is not None:
-                raise self._supervisor.error
-            return self._look()
+            found = self._look()
         except UnreachableError as error:
-            if self._revive is None and self._interrupts:
-                raise
-            log.warning("waiting for the database: %s", error)
+            log.log(logging.INFO if self._is_cut_off else logging.WARNING, "waiting for the database: %s", error)
+            self._is_cut_off = True
             if self._revive is not None:
                 self._revive()
-            else:
-                time.sleep(1.0)
             return None
+        self._is_cut_off = False
+        if self._supervisor.error is not None:
+            raise self._supervisor.error
+        return found
 
     def _look(self) -> Ending | None:
-        now = time.monotonic()
-        if now - self._looked_at < LOOK_S:
+        started = time.monotonic()
+        if started < self._look_at:
             return None
-        self._looked_at = now
         with self._place.ledger.transaction() as cursor:
             self._on_progress(cursor)
-        progress = self._progress()
+        self._progress = progress = self._left()
+        self._look_at = time.monotonic() + max(LOOK_S, _SHARE * (time.monotonic() - started))
         if not progress.is_settled:
             self._was_waiting = False
             return None
@@ -110,7 +123,7 @@ class Session:
                 self._on_waiting(cursor)
         return None
 
-    def _progress(self) -> Progress:
+    def _left(self) -> Progress:
         """What is left; before it says nothing is, everything is derived once more."""
 
         def look(cursor: Cursor) -> Progress:
@@ -123,29 +136,50 @@ class Session:
 
     def _follow(self) -> None:
         now = time.monotonic()
-        if now - self._followed_at > FOLLOW_S:
+        if now - self._followed_at >= FOLLOW_S:
             self._followed_at = now
             with self._place.ledger.transaction() as cursor:
                 projects.follow(cursor, self._me, self._project_id, self._config_hash, identity())
 
     def _leave(self) -> None:
-        self._supervisor.close(is_urgent=self._interrupts > 1)
         try:
+            if self._revive is not None:
+                with suppress(UnreachableError):
+                    self._revive()  # 2 ms; without a database nothing in process can be committed
+            self._supervisor.close(self._is_urgent)
+        except KeyboardInterrupt:  # the second Ctrl-C, while we waited for something
+            self._supervisor.close(lambda: True)
+        with suppress(UnreachableError):
             self._place.ledger.with_retry(lambda cursor: projects.unfollow(cursor, self._me), deadline_s=2)
-        except UnreachableError as error:
-            log.info("left without a word: %s", error)
+
+    def _is_urgent(self) -> bool:
+        return self._interrupts > 1
+
+    @contextmanager
+    def _signals_taken(self) -> Iterator[None]:
+        """Drain at the first SIGINT or SIGTERM; afterwards they mean again what they meant before."""
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._take_signals()
+        try:
+            yield
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def _take_signals(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._interrupted)
-            signal.signal(signal.SIGTERM, self._interrupted)
+            for number in _SIGNALS:
+                signal.signal(number, self._interrupted)
 
     def _interrupted(self, signum: int, frame: FrameType | None) -> None:
         self._interrupts += 1
+        self._was_asked.set()
         self._wake.set()
-        if self._interrupts > 1:
-            raise KeyboardInterrupt
-        log.warning("draining: jobs in process are finished, the rest waits; once more stops at once")
+        if self._interrupts == 1:
+            log.warning("draining: jobs in process are finished, the rest waits; once more stops at once")
+        elif self._interrupts == 2:
+            raise KeyboardInterrupt  # whatever we wait for; a third changes nothing
 
 
 def living_followers(cursor: Cursor, project_id: int) -> list[Any]:

@@ -3,14 +3,19 @@
 import logging
 import time
 import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
 from data_miner.engine import process
 from data_miner.engine.assignment import Assignment
 from data_miner.engine.cluster import RayCluster
+from data_miner.engine.orphans import OrphanSweep
 from data_miner.engine.pools import Pool, Pools
 from data_miner.engine.process import host, identity
 from data_miner.engine.workplace import Workplace
-from data_miner.errors import DataMinerError
+from data_miner.errors import DataMinerError, UnreachableError
 from data_miner.ledger import jobs, projects, sites, successors, supervision
 from data_miner.ledger.connection import Cursor
 from data_miner.stages.pipeline import Pipeline
@@ -20,6 +25,7 @@ log = logging.getLogger(__name__)
 RENEW_S, EXPIRE_S = 5.0, 15.0
 SWEEP_S = 1.0
 DERIVE_S = 5.0
+DRAIN_S = 120.0  # at the end of a run; whoever is later is killed, which is safe
 
 
 class Supervisor:
@@ -29,46 +35,74 @@ class Supervisor:
         self._place, self._pipeline, self._cluster = place, pipeline, cluster
         self._me = uuid.uuid4()
         self._pools: Pools | None = None
+        self._orphans = OrphanSweep(place.ledger, place.store, place.settings.scratch)
         self._last: dict[str, float] = {}
+        self._renewed_at = 0.0
+        self._told: str | None = None  # the dashboard, as the lease's row has it
+        self._error: DataMinerError | None = None
         self.is_leading = False
 
     @property
     def error(self) -> DataMinerError | None:
-        """A stage that cannot be opened: its one clear line."""
-        return self._pools.error if self._pools is not None else None
+        """What stops the run, as one clear line: Ray does not come up, or a stage cannot be opened."""
+        return self._error or (self._pools.error if self._pools is not None else None)
 
     @property
     def dashboard(self) -> str | None:
         """Where the Ray dashboard is, once Ray runs."""
         return self._cluster.dashboard
 
+    def on_up(self, heard: Callable[[], None]) -> None:
+        """Have `heard` called, in another thread, when Ray is up: a tick is due then."""
+        self._cluster.on_up = heard
+
     def tick(self) -> None:
         """Do what is due. Raises UnreachableError while the database is away; call again later."""
         now = time.monotonic()
-        with self._place.ledger.transaction() as cursor:
-            if self._is_due("renew", RENEW_S, now) or not self.is_leading:
-                self._renew(cursor)
-            if not self.is_leading:
-                return
-            if self._is_due("sweep", SWEEP_S, now):
-                self._sweep(cursor)
+        try:
+            with self._place.ledger.transaction() as cursor:
+                if self._is_due("renew", RENEW_S, now) or not self.is_leading or self._told != self.dashboard:
+                    self._renew(cursor, now)
+                if not self.is_leading:
+                    self._stand_by()
+                    return
+                if self._is_due("sweep", SWEEP_S, now):
+                    self._sweep(cursor)
+                backlog, plans = jobs.backlog(cursor), projects.plans(cursor)
+        except UnreachableError:
+            self._cannot_renew(now)
+            raise
+        self._scale(backlog, plans)
+        self._orphans.go_on()
         if self._is_due("derive", DERIVE_S, now):
             self._derive()
-        self._scale()
 
-    def close(self, *, is_urgent: bool = False) -> None:
-        """Drain and resign; urgent: at once."""
+    def close(self, is_urgent: Callable[[], bool] = lambda: False) -> None:
+        """Drain, take Ray down and resign; at once when `is_urgent` says so."""
+        self._orphans.close()
         if self._pools is not None:
-            if not is_urgent:
-                self._pools.drain()
-            self._pools.wait_until_drained(0 if is_urgent else 30)
-            self._cluster.stop()
+            late = self._drained(self._pools, is_urgent)
+            with suppress(UnreachableError):
+                self._place.end_workers(late)
+                self._buried(late, False)
             self._pools = None
+        self._cluster.stop()
         if self.is_leading:
-            self._place.ledger.with_retry(lambda cursor: supervision.resign(cursor, self._me), deadline_s=2)
             self.is_leading = False
+            with suppress(UnreachableError):
+                self._place.ledger.with_retry(lambda cursor: supervision.resign(cursor, self._me), deadline_s=2)
 
-    def _renew(self, cursor: Cursor) -> None:
+    def _drained(self, pools: Pools, is_urgent: Callable[[], bool]) -> list[uuid.UUID]:
+        """Wait until the actors have left; returns the ids of those that are to be ended."""
+        pools.drain()
+        deadline = time.monotonic() + DRAIN_S
+        while pools.members and time.monotonic() < deadline and not is_urgent() and self._cluster.is_alive():
+            pools.reap()
+            time.sleep(0.02)
+        pools.kill()
+        return pools.lost()
+
+    def _renew(self, cursor: Cursor, now: float) -> None:
         other = supervision.current(cursor)
         is_dead = other.host == host() and other.pid is not None and process.is_gone(other.pid, other.pid_started)
         epoch = supervision.take(
@@ -76,9 +110,25 @@ class Supervisor:
         )
         if epoch is None and self.is_leading:
             log.warning("supervision was lost to another process: draining")
-            if self._pools is not None:
-                self._pools.drain()
-        self.is_leading = epoch is not None
+        self.is_leading, self._told = epoch is not None, self.dashboard
+        if self.is_leading:
+            self._renewed_at = now
+
+    def _stand_by(self) -> None:
+        """Another supervises: what we still have leaves, and Ray after it."""
+        if self._pools is None:
+            return
+        self._pools.drain()
+        self._pools.reap()
+        if not self._pools.members or not self._cluster.is_alive():
+            self._pools = None
+            self._cluster.stop()
+
+    def _cannot_renew(self, now: float) -> None:
+        """The lease has run out unrenewed: another may supervise by now, so this one scales no more."""
+        if self._pools is not None and now - self._renewed_at > EXPIRE_S and self._cluster.is_alive():
+            self._pools.drain()
+            self._pools.reap()
 
     def _sweep(self, cursor: Cursor) -> None:
         dead = [
@@ -100,34 +150,31 @@ class Supervisor:
         with self._place.ledger.transaction() as cursor:
             active = projects.active(cursor, EXPIRE_S)
         for project_id in active:
-            self._place.ledger.with_retry(lambda cursor, own=project_id: successors.derive(cursor, own), deadline_s=5)
+            self._place.ledger.with_retry(partial(successors.derive, project_id=project_id), deadline_s=5)
 
-    def _scale(self) -> None:
-        with self._place.ledger.transaction() as cursor:
-            backlog, plans = jobs.backlog(cursor), projects.plans(cursor)
+    def _scale(self, backlog: list[Any], plans: dict[int, Any]) -> None:
+        if self._pools is not None and not self._cluster.is_alive():
+            self._bury_ray(self._pools)
         if self._pools is None:
-            if not backlog:
+            if not backlog or not self._is_ray_up():
                 return  # no work, no Ray
-            self._start_ray()
-        elif not self._cluster.is_alive():
-            self._restart_ray()
-        assert self._pools is not None
+            self._pools = Pools(self._cluster, self._pipeline, self._assign, self._buried)
         self._pools.update(backlog, plans.values())
 
-    def _start_ray(self) -> None:
-        self._cluster.start()
-        self._pools = Pools(self._cluster, self._pipeline, self._assign, self._buried)
-        with self._place.ledger.transaction() as cursor:
-            self._renew(cursor)
+    def _is_ray_up(self) -> bool:
+        try:
+            return self._cluster.start()
+        except DataMinerError as error:
+            self._error = error  # kept apart from an unreachable database, which is waited for
+            return False
 
-    def _restart_ray(self) -> None:
+    def _bury_ray(self, pools: Pools) -> None:
         log.warning("ray is gone; starting it again")
-        assert self._pools is not None
-        lost = self._pools.lost()
+        lost = pools.lost()
+        self._pools = None
         self._cluster.stop()
         self._place.end_workers(lost)
         self._buried(lost, False)
-        self._start_ray()
 
     def _assign(self, pool: Pool, cpus: float) -> Assignment:
         return self._place.assignment(
@@ -141,9 +188,10 @@ class Supervisor:
 
     def _buried(self, worker_ids: list[uuid.UUID], by_own_work: bool) -> None:
         """These processes are dead: what they held comes back at once."""
-        self._place.ledger.with_retry(
-            lambda cursor: jobs.release_workers(cursor, worker_ids, by_own_work=by_own_work), deadline_s=5
-        )
+        if worker_ids:
+            self._place.ledger.with_retry(
+                lambda cursor: jobs.release_workers(cursor, worker_ids, by_own_work=by_own_work), deadline_s=5
+            )
 
     def _is_due(self, what: str, every_s: float, now: float) -> bool:
         if now - self._last.get(what, -1e9) < every_s:

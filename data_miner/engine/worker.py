@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _PAUSED_BY_A_FULL_DISK = frozenset({"download", "extract"})
 _EARLY_S = 0.5  # until a job that came too early is looked at again
+_SWEEP_S = 5.0  # between two sweeps of one worker that finds nothing to do
 _LOOK_S = 5.0  # an idle worker wakes by a job or by stop(); this is only for safety
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
@@ -45,6 +46,7 @@ class Worker:
         self._runners: dict[str, Runner] = {}
         self._heartbeat: Heartbeat | None = None
         self._ahead: Ahead | None = None
+        self._swept_at = time.monotonic()
         # Before torch or OpenCV are imported: they read it once. OpenVINO is told by models/yolo.py.
         for name in _THREAD_SETTINGS:
             os.environ[name] = str(assignment.threads)
@@ -105,6 +107,9 @@ class Worker:
                 claimed = jobs.claim(cursor, stage, own.runtime_key, own.worker_id, is_idle, own.lease_s)
                 if claimed is not None:
                     break
+            if claimed is None and time.monotonic() - self._swept_at > _SWEEP_S:
+                self._swept_at = time.monotonic()  # the supervisor does so too, but may be gone
+                jobs.sweep(cursor)
         # Held once it is committed: the lease of a claim whose commit was cut must run out, or nobody does the job.
         if claimed is not None and self._heartbeat is not None:
             self._heartbeat.hold(claimed)
@@ -141,7 +146,7 @@ class Worker:
             jobs.lock(cursor, job)
             self._runners[job.stage].save(cursor, job, outcome)
             jobs.finish(cursor, job, outcome.reason)
-            successors.derive_after(cursor, job.project_id, job.video_id)
+            successors.derive_after(cursor, job.project_id, job.video_id, job.stage)
             bell.ring(cursor)
 
         try:
@@ -186,9 +191,7 @@ class Worker:
         for runner in self._runners.values():
             runner.close()
         try:
-            self._own.ledger.with_retry(
-                lambda cursor: jobs.worker_left(cursor, self._own.worker_id), deadline_s=5
-            )
+            self._own.ledger.with_retry(lambda cursor: jobs.worker_left(cursor, self._own.worker_id), deadline_s=5)
         except UnreachableError as error:
             log.info("left without a word: %s", error)
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from data_miner.errors import LeaseLostError
+from data_miner.ledger import verdicts
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.queries import sql
 from data_miner.ledger.verdicts import signed
@@ -15,8 +17,11 @@ def segment(cursor: Cursor, segment_id: int) -> Any:
 
 
 def params(cursor: Cursor, project_id: int, stage: str) -> Any:
-    """A project's present key and parameters of a stage."""
-    return cursor.execute(sql("frames", "params"), {"project_id": project_id, "stage": stage}).fetchone()
+    """A project's present key and parameters of a stage; raises LeaseLostError when it was deleted."""
+    row = cursor.execute(sql("frames", "params"), {"project_id": project_id, "stage": stage}).fetchone()
+    if row is None:
+        raise LeaseLostError(f"project {project_id} was deleted, and its jobs with it")
+    return row
 
 
 def extract_params(cursor: Cursor, segment_id: int, key: str) -> dict[str, Any] | None:
@@ -40,11 +45,14 @@ def extracted(
 
     Frames whose pixels were collected and made again keep their rows, and with them scores and boxes.
     """
-    existing = {
-        r.pts_ms for r in cursor.execute("SELECT pts_ms FROM frame WHERE segment_id = %s", [segment_id])
-    }
-    if existing != {row.pts_ms for row in rows}:
-        cursor.execute(sql("frames", "clear_frames"), {"segment_id": segment_id})
+    named = {"segment_id": segment_id}
+    existing = {row.pts_ms for row in cursor.execute(sql("frames", "frame_times"), named)}
+    if existing and existing == {row.pts_ms for row in rows}:
+        _move_frames(cursor, segment_id, rows)
+    else:
+        if existing:  # the file was fetched anew and is another one: what was said of its pictures is void
+            verdicts.filter_again(cursor, segment_id)
+            cursor.execute(sql("frames", "clear_frames"), named)
         _copy_frames(cursor, segment_id, rows)
     cursor.execute(
         sql("frames", "extracted"),
@@ -85,9 +93,7 @@ def scored(cursor: Cursor, project_id: int, segment_id: int, key: str, scores: I
     with cursor.copy(sql("frames", "copy_scores")) as copy:
         for s in scores:
             positive, negative = (s.positive, s.positive_prompt), (s.negative, s.negative_prompt)
-            copy.write_row(
-                (project_id, segment_id, s.pts_ms, key, *positive, *negative, s.junk, s.junk_prompt)
-            )
+            copy.write_row((project_id, segment_id, s.pts_ms, key, *positive, *negative, s.junk, s.junk_prompt))
 
 
 def undetected(cursor: Cursor, project_id: int, segment_id: int, detector: str) -> list[Any]:
@@ -116,3 +122,11 @@ def _copy_frames(cursor: Cursor, segment_id: int, rows: Sequence[FrameRow]) -> N
                 (r.sharpness, r.brightness, r.contrast),
             )
             copy.write_row((segment_id, r.pts_ms, *place, *measured, signed(r.phash)))
+
+
+def _move_frames(cursor: Cursor, segment_id: int, rows: Sequence[FrameRow]) -> None:
+    """The same pictures, made again: only their places in the shard may differ."""
+    places = {"offsets": [row.offset for row in rows], "sizes": [row.size_bytes for row in rows]}
+    cursor.execute(
+        sql("frames", "move_frames"), {"segment_id": segment_id, "pts_ms": [row.pts_ms for row in rows], **places}
+    )

@@ -160,11 +160,11 @@ def fail(cursor: Cursor, job: Job, error: JobError, worker_id: uuid.UUID | None 
         case SiteError() if job.site is not None:
             event = _refused(cursor, job, error, text)
         case SuspectError() | LaterError(reason="network") if job.site is not None:
-            event = _suspected(
-                cursor, job, error, text
-            )  # network: nobody answers, which is seldom the video's
+            event = _suspected(cursor, job, error, text)  # network: nobody answers, which is seldom the video's
         case NeverError():
             event = _buried(cursor, job, text)
+        case LaterError(reason="disk_full"):
+            event = _retried(cursor, job, text, counts=0)  # it waits for a person, however long that takes
         case SmallerError() | LaterError() | SiteError() | SuspectError():
             event = _retried(cursor, job, text)
         case _:
@@ -176,9 +176,7 @@ def fail(cursor: Cursor, job: Job, error: JobError, worker_id: uuid.UUID | None 
     return event
 
 
-def _retried(
-    cursor: Cursor, job: Job, text: dict[str, str], counts: int = 1, delay_s: float | None = None
-) -> str:
+def _retried(cursor: Cursor, job: Job, text: dict[str, str], counts: int = 1, delay_s: float | None = None) -> str:
     if job.failures + counts >= MOST_FAILURES:
         return _buried(cursor, job, text)
     if delay_s is None:

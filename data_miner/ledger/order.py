@@ -28,9 +28,7 @@ def settle_holds(cursor: Cursor, project_id: int | None = None, video_id: str | 
 
 def is_next(cursor: Cursor, project_id: int, segment_id: int) -> bool:
     """Is every segment before this one decided?"""
-    found = cursor.execute(
-        sql("order", "undecided_before"), {"project_id": project_id, "segment_id": segment_id}
-    )
+    found = cursor.execute(sql("order", "undecided_before"), {"project_id": project_id, "segment_id": segment_id})
     return found.rowcount == 0
 
 

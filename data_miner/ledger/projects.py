@@ -93,9 +93,7 @@ def active(cursor: Cursor, lease_s: float) -> list[int]:
     return [row.project_id for row in cursor.execute(sql("projects", "active"), {"lease_s": lease_s})]
 
 
-def follow(
-    cursor: Cursor, follower: uuid.UUID, project_id: int, config_hash: str, process: Mapping[str, Any]
-) -> None:
+def follow(cursor: Cursor, follower: uuid.UUID, project_id: int, config_hash: str, process: Mapping[str, Any]) -> None:
     """Say that a living run follows the project; to be renewed."""
     cursor.execute(
         sql("projects", "follow"),
@@ -132,9 +130,7 @@ def set_splits(cursor: Cursor, project_id: int, sides: Mapping[str, str]) -> Non
     cursor.execute(sql("projects", "set_split"), named)
 
 
-def _apply_change(
-    cursor: Cursor, project_id: int, before: Mapping[str, Any], after: Mapping[str, Any]
-) -> None:
+def _apply_change(cursor: Cursor, project_id: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     """Undo exactly what the new configuration makes untrue; what it lacks is derived afterwards."""
     named = {"project_id": project_id}
     lost: list[str] = []

@@ -18,7 +18,8 @@ def revive(
     named = {"project_id": project_id, "stage": stage, "reason": reason}
     cursor.execute(sql("projects", "lock_videos"), named)
     rows = cursor.execute(sql("retry", "revive"), named).fetchall()
-    order.unhold(cursor, [row.id for row in rows if row.state == "waiting"])
     if rows:
+        order.take_all_turns(cursor)
+        order.settle_holds(cursor)
         successors.derive(cursor, project_id)
     return dict(Counter((row.stage, row.reason) for row in rows))

@@ -27,9 +27,8 @@ class Progress:
 
 def progress(cursor: Cursor, project_id: int) -> Progress:
     """Count what is left; the project's anti-join must have been derived before."""
-    named = {"project_id": project_id}
-    jobs = cursor.execute(sql("status", "outstanding"), named).fetchone()
-    sources = cursor.execute(sql("status", "open_sources"), named).fetchone()
+    jobs = _one(cursor, "outstanding", project_id)
+    sources = _one(cursor, "open_sources", project_id)
     return Progress(jobs.outstanding, jobs.blocked, jobs.dead, sources.waiting)
 
 
@@ -43,7 +42,7 @@ def stages(cursor: Cursor, project_id: int) -> dict[str, dict[str, int]]:
 
 def videos(cursor: Cursor, project_id: int) -> dict[str, int]:
     """Videos by what became of them."""
-    row = cursor.execute(sql("status", "videos"), {"project_id": project_id}).fetchone()
+    row = _one(cursor, "videos", project_id)
     settled = row.skipped + row.mined + row.dead + row.blocked
     return {
         "found": row.found,
@@ -63,9 +62,8 @@ def skipped(cursor: Cursor, project_id: int) -> dict[str, int]:
 
 def frames(cursor: Cursor, project_id: int) -> dict[str, int]:
     """The funnel of frames."""
-    named = {"project_id": project_id}
-    row = cursor.execute(sql("status", "frames"), named).fetchone()
-    framed = cursor.execute(sql("status", "frames_with_boxes"), named).fetchone()
+    row = _one(cursor, "frames", project_id)
+    framed = _one(cursor, "frames_with_boxes", project_id)
     return {
         "extracted": row.extracted,
         "good": row.good,
@@ -107,6 +105,16 @@ def waits_for(cursor: Cursor, project_id: int) -> list[Any]:
     return cursor.execute(sql("status", "waits_for"), {"project_id": project_id}).fetchall()
 
 
+def full_disk(cursor: Cursor) -> str | None:
+    """What a worker said when it found a disk full, while its job waits for room; else None."""
+    row = cursor.execute(sql("status", "full_disk")).fetchone()
+    return str(row.detail) if row is not None else None
+
+
 def yields(cursor: Cursor, name: str) -> list[Any]:
     """Images by source, best first."""
     return cursor.execute(sql("status", "yields"), {"name": name}).fetchall()
+
+
+def _one(cursor: Cursor, name: str, project_id: int) -> Any:
+    return cursor.execute(sql("status", name), {"project_id": project_id}).fetchone()

@@ -48,9 +48,7 @@ def derive(cursor: Cursor, project_id: int, video_id: str | None = None, parts: 
     return made
 
 
-def derive_after(
-    cursor: Cursor, project_id: int | None, video_id: str | None, stage: str | None = None
-) -> int:
+def derive_after(cursor: Cursor, project_id: int | None, video_id: str | None, stage: str | None = None) -> int:
     """Derive what the end of a job makes possible: in its project, or in every project that has its video.
 
     `stage` is what was done, and narrows the questions; None: anything may have changed.
@@ -66,9 +64,7 @@ def derive_after(
 
 def supersede(cursor: Cursor, video_ids: Sequence[str] | None = None) -> None:
     """Put aside what no project wants any more, of these videos or all."""
-    cursor.execute(
-        sql("successors", "supersede"), {"video_ids": None if video_ids is None else list(video_ids)}
-    )
+    cursor.execute(sql("successors", "supersede"), {"video_ids": None if video_ids is None else list(video_ids)})
 
 
 def _choose(cursor: Cursor, download: dict[str, Any], scope: dict[str, Any]) -> int:
@@ -90,8 +86,7 @@ def _judge(cursor: Cursor, download: dict[str, Any], scope: dict[str, Any]) -> N
     if not rows:
         return
     reasons = [
-        row.refused or judge(videos.info_of(row), policy, is_listed_only=row.metadata_at is None)
-        for row in rows
+        row.refused or judge(videos.info_of(row), policy, is_listed_only=row.metadata_at is None) for row in rows
     ]
     ids = [row.id for row in rows]
     verdict = {"video_ids": ids, "grounds": [row.grounds for row in rows], "reasons": reasons}
@@ -122,9 +117,7 @@ def _cut(cursor: Cursor, extract: dict[str, Any], scope: dict[str, Any]) -> None
             "end_ms": [cut.end_ms for cut in cuts],
             "max_frames": [cut.max_frames for cut in cuts],
         }
-        cursor.execute(
-            sql("successors", "add_segments"), {"fetch_id": row.fetch_id, "key": extract["key"], **bounds}
-        )
+        cursor.execute(sql("successors", "add_segments"), {"fetch_id": row.fetch_id, "key": extract["key"], **bounds})
         linked = cursor.execute(sql("successors", "link_segments"), named).fetchall()
         # Nearly always behind all that is decided; not when a policy or a limit lets an early video in again.
         order.redecide(cursor, scope["project_id"], [new.segment_id for new in linked])

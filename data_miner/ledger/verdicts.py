@@ -77,12 +77,19 @@ def filter_all_again(cursor: Cursor, project_id: int) -> None:
         cursor.execute(sql("verdicts", name), {"project_id": project_id})
 
 
+def filter_again(cursor: Cursor, segment_id: int) -> None:
+    """Forget every project's verdicts on one segment: its pictures are others now."""
+    rows = cursor.execute(sql("verdicts", "projects_of_segment"), {"segment_id": segment_id}).fetchall()
+    order.take_turns(cursor, [row.project_id for row in rows])
+    for row in rows:
+        order.redecide(cursor, row.project_id, [segment_id])
+    cursor.execute(sql("verdicts", "unfilter"), {"segment_id": segment_id})
+
+
 def kept_frames(cursor: Cursor, project_id: int) -> KeptFrames:
     """Read what is kept, in data order, with the version it is true at."""
     found = cursor.execute(sql("verdicts", "version"), {"project_id": project_id}).fetchone()
-    version = (
-        int(found.dedup_version) if found is not None else 0
-    )  # first: what is newer shows itself as stale
+    version = int(found.dedup_version) if found is not None else 0  # first: what is newer shows itself as stale
     rows = cursor.execute(sql("verdicts", "kept_hashes"), {"project_id": project_id}).fetchall()
     return KeptFrames(
         version=version,
@@ -92,9 +99,7 @@ def kept_frames(cursor: Cursor, project_id: int) -> KeptFrames:
     )
 
 
-def passed_hashes(
-    cursor: Cursor, project_id: int, segment_id: int
-) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+def passed_hashes(cursor: Cursor, project_id: int, segment_id: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Times and hashes of a segment's passed frames, in order of time."""
     rows = cursor.execute(
         sql("verdicts", "passed_hashes"), {"project_id": project_id, "segment_id": segment_id}
@@ -133,9 +138,7 @@ def admit(
     named = {"project_id": project_id, "segment_id": segment_id, "version": version}
     pts_ms = [pts_ms for pts_ms, _, _ in frames]
     turn = cursor.execute(sql("verdicts", "raise_version"), named).fetchone()
-    is_current = (
-        cursor.execute(sql("verdicts", "is_admissible"), {**named, "pts_ms": sorted(pts_ms)}).rowcount == 1
-    )
+    is_current = cursor.execute(sql("verdicts", "is_admissible"), {**named, "pts_ms": sorted(pts_ms)}).rowcount == 1
     if turn is None or not is_current or not order.is_next(cursor, project_id, segment_id):
         raise StaleIndexError(f"project {project_id} was decided by another since version {version}")
     cursor.execute(

@@ -1,9 +1,11 @@
 """Videos of the local disk: folders, single files, and batch files that name others. Nothing is copied."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from data_miner.errors import UsageError
 from data_miner.records import VideoInfo
@@ -42,11 +44,16 @@ def local_video(file: Path) -> VideoInfo:
     title = file.stem.encode("utf-8", "replace").decode()  # a name that is no UTF-8 cannot be stored
     return VideoInfo(
         id=f"local:{digest[:16]}",
-        url=str(file),
+        url=str(file) if str(file).isprintable() else file.as_uri(),
         site=None,
         title=" ".join(title.split()),
         extra={"sha256": digest, "size_bytes": size_bytes},
     )
+
+
+def file_behind(url: str) -> Path:
+    """Return the file of an absolute path or a file:// URL, whatever bytes its name is made of."""
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(url).path))) if url.startswith("file://") else Path(url)
 
 
 def content_digest(file: Path) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from data_miner.ledger.jobs import Job
 from data_miner.media.probe import probe
 from data_miner.records import MediaFile, VideoInfo, key_of
 from data_miner.sources.base import Skipped
-from data_miner.sources.local import content_digest
+from data_miner.sources.local import content_digest, file_behind
 from data_miner.sources.policy import Policy, judge, policy_of
 from data_miner.stages.base import Beat, Node, Outcome, Runner, Share, StagePlan
 from data_miner.stages.expand import options_for
@@ -102,7 +102,7 @@ class _Runner:
 
     def _reference(self, work: _Work) -> Outcome:
         """A local file stays where it is; it must still be the file that was listed."""
-        path, listed = Path(work.fetch.url), videos.info_of(work.fetch)
+        path, listed = file_behind(work.fetch.url), videos.info_of(work.fetch)
         if not path.is_file():
             raise Skipped("gone", f"{path} is not there any more")
         digest, size_bytes = content_digest(path)

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import unquote, urlsplit
 
 from data_miner.config.schema import ProjectConfig
 from data_miner.errors import NeverError, NotNowError
@@ -14,6 +13,7 @@ from data_miner.ledger import frames
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.jobs import Job
 from data_miner.records import FrameRow, key_of
+from data_miner.sources.local import file_behind
 from data_miner.stages.base import Beat, Node, Outcome, Runner, Share, StagePlan
 
 
@@ -85,16 +85,18 @@ class _Runner:
         scratch.mkdir(parents=True, exist_ok=True)
         shard = scratch / f"{job.artifact}.tar"
         with ExitStack() as stack:
+            # Moved into the store when all went well; otherwise the next attempt starts anew.
+            stack.callback(shard.unlink, missing_ok=True)
             reader = self._reader(stack, work)
             writer = stack.enter_context(ShardWriter(shard))
             for row in self._rows(reader, writer, work.params["quality"]):
                 rows.append(row)
                 beat(len(rows))
             sha256 = writer.close()
-        if not rows and reader.truncated and work.segment.start_ms == work.segment.first_pts_ms:
-            raise NeverError("unreadable", "the stream breaks before its first picture")
-        size_bytes, key = shard.stat().st_size, f"shards/{job.artifact}.tar"
-        self._node.store.put_file(key, shard, move=True)
+            if not rows and reader.truncated and work.segment.start_ms == work.segment.first_pts_ms:
+                raise NeverError("unreadable", "the stream breaks before its first picture")
+            size_bytes, key = shard.stat().st_size, f"shards/{job.artifact}.tar"
+            self._node.store.put_file(key, shard, move=True)
         extracted = _Extracted(rows, key, sha256, size_bytes, reader.dropped_max_frames, reader.truncated)
         seconds = {"decode and measure": time.monotonic() - started}
         return Outcome(rows=extracted, items=len(rows), size_bytes=size_bytes, seconds=seconds)
@@ -121,7 +123,7 @@ class _Runner:
 
         segment, params = work.segment, work.params
         if segment.path.startswith("file://"):
-            path = Path(unquote(urlsplit(segment.path).path))
+            path = file_behind(segment.path)
             if not path.is_file():
                 raise NeverError("gone", f"{path} is not there any more")
         else:

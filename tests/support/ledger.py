@@ -199,7 +199,7 @@ class Miner:
         return [row.runtime_key for row in cursor.execute(query, [stage]).fetchall()]
 
     def finish(self, job: Job) -> str:
-        """Do a claimed job and commit it as the engine's worker does; returns done, early, lost or the failure's event."""
+        """Do a claimed job and commit it as the engine's worker does: done, early, lost or the failure's event."""
         try:
             if (effect := self.effects.get(job.stage)) is not None:
                 effect(job)
@@ -275,9 +275,7 @@ class Miner:
         with self.ledger.transaction() as cursor:
             locator = videos.source(cursor, int(job.source_id or 0)).locator
         found = self.world.listed(locator)
-        return lambda cursor: _ignored(
-            videos.expanded(cursor, int(job.source_id or 0), found, self.world.paces)
-        ), ""
+        return lambda cursor: _ignored(videos.expanded(cursor, int(job.source_id or 0), found, self.world.paces)), ""
 
     def _download(self, job: Job) -> tuple[Callable[[Cursor], None], str]:
         fetch_id, video_id = int(job.fetch_id or 0), str(job.video_id)
@@ -356,8 +354,7 @@ def state_of(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
     with ledger.transaction() as cursor:
         cursor.row_factory = tuple_row
         return {
-            name: sorted(map(tuple, cursor.execute(query).fetchall()), key=repr)
-            for name, query in _NATURAL.items()
+            name: sorted(map(tuple, cursor.execute(query).fetchall()), key=repr) for name, query in _NATURAL.items()
         }
 
 
@@ -371,7 +368,8 @@ _NATURAL = {
     "frames": f"""SELECT p.name, n.name, pf.pts_ms, pf.reason, pf.is_kept, r.name, pf.representative_pts_ms
         FROM project_frame pf JOIN project p ON p.id = pf.project_id JOIN {_SEGMENT} n ON n.id = pf.segment_id
         LEFT JOIN {_SEGMENT} r ON r.id = pf.representative_segment_id""",
-    "boxes": f"""SELECT n.name, d.pts_ms, d.detector, d.ordinal, d.score FROM detection d JOIN {_SEGMENT} n ON n.id = d.segment_id""",
+    "boxes": f"""SELECT n.name, d.pts_ms, d.detector, d.ordinal, d.score
+        FROM detection d JOIN {_SEGMENT} n ON n.id = d.segment_id""",
     "runs": f"""SELECT n.name, d.pts_ms, d.detector FROM detection_run d JOIN {_SEGMENT} n ON n.id = d.segment_id""",
     "jobs": f"""SELECT j.stage, j.state, j.key, j.reason, j.video_id, n.name, p.name FROM job j
         LEFT JOIN {_SEGMENT} n ON n.id = j.segment_id LEFT JOIN project p ON p.id = j.project_id""",
@@ -383,15 +381,14 @@ def kept(ledger: Ledger, project_id: int) -> list[tuple[str, int]]:
     found = rows(
         ledger,
         """SELECT ps.video_id, pf.pts_ms FROM project_frame pf JOIN project_segment ps USING (project_id, segment_id)
-           WHERE project_id = %s AND is_kept ORDER BY ps.moved, ps.ordinal, ps.rank, ps.video_id, ps.start_ms, pts_ms""",
+           WHERE project_id = %s AND is_kept
+           ORDER BY ps.moved, ps.ordinal, ps.rank, ps.video_id, ps.start_ms, pts_ms""",
         project_id,
     )
     return [(row.video_id, row.pts_ms) for row in found]
 
 
-def brute_force(
-    ledger: Ledger, world: World, project_id: int, own: Mapping[str, Any]
-) -> list[tuple[str, int]]:
+def brute_force(ledger: Ledger, world: World, project_id: int, own: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Frames that should be kept: the world's own numbers, compared one by one, in the order that the rows state."""
     segments = rows(
         ledger,
@@ -417,6 +414,5 @@ def passes(world: World, video_id: str, frame: FrameRow, own: Mapping[str, Any])
     if frame.sharpness < params["min_sharpness"]:
         return False
     return (
-        not params["is_scored"]
-        or world.score(video_id, frame.pts_ms, key).positive > params["thresholds"]["positive"]
+        not params["is_scored"] or world.score(video_id, frame.pts_ms, key).positive > params["thresholds"]["positive"]
     )

@@ -185,7 +185,8 @@ _ROWS = {
         FROM detection_run d JOIN {_SEGMENT} n ON n.id = d.segment_id""",
     "detection": f"""SELECT n.natural, d.pts_ms, d.detector, d.ordinal, d.prompt, d.score, d.x1, d.y1, d.x2, d.y2
         FROM detection d JOIN {_SEGMENT} n ON n.id = d.segment_id""",
-    "job": f"""SELECT j.stage, j.state, j.key, coalesce(j.reason, '') AS why, coalesce(j.video_id, '') AS video, n.natural
+    "job": f"""SELECT j.stage, j.state, j.key, coalesce(j.reason, '') AS why,
+        coalesce(j.video_id, '') AS video, n.natural
         FROM job j LEFT JOIN {_SEGMENT} n ON n.id = j.segment_id""",
 }
 _ARTIFACTS = f"""

@@ -26,6 +26,12 @@ COPY detection (segment_id, pts_ms, detector, ordinal, prompt, score, x1, y1, x2
 -- name: frame_times
 SELECT pts_ms FROM frame WHERE segment_id = %(segment_id)s
 
+-- name: move_frames
+UPDATE frame f SET shard_offset = n.shard_offset, size_bytes = n.size_bytes
+FROM unnest(%(pts_ms)s::bigint[], %(offsets)s::bigint[], %(sizes)s::int[]) AS n (pts_ms, shard_offset, size_bytes)
+WHERE f.segment_id = %(segment_id)s AND f.pts_ms = n.pts_ms
+  AND (f.shard_offset, f.size_bytes) IS DISTINCT FROM (n.shard_offset, n.size_bytes)
+
 -- name: clear_frames
 DELETE FROM frame WHERE segment_id = %(segment_id)s
 

@@ -20,19 +20,23 @@ RETURNING job.*
 -- One job of one site whose token is there, and the token with it. A page request and a download slot must be free;
 -- the download's own token is taken by take_download_token once its metadata has passed.
 WITH ready AS (
-    SELECT site.name, site.state, site.trial_job FROM site
+    SELECT site.name, site.state, site.trial_job FROM site CROSS JOIN LATERAL (
+        SELECT FROM job WHERE job.stage = %(stage)s AND job.site = site.name AND job.state = 'waiting'
+          AND job.not_before IS NULL AND job.site IS NOT NULL AND (site.state = 'open' OR job.id = site.trial_job)
+        LIMIT 1) AS something
     WHERE site.state IN ('open', 'trial') AND site.next_request_at <= now()
       AND (%(stage)s <> 'download' OR (site.next_download_at <= now()
            AND (max_downloads IS NULL OR day < current_date OR downloads_today < max_downloads)))
-      AND EXISTS (SELECT FROM job WHERE job.stage = %(stage)s AND job.site = site.name
-                  AND job.state = 'waiting' AND job.not_before IS NULL AND (site.state = 'open' OR job.id = site.trial_job))
     ORDER BY site.next_request_at LIMIT 1 FOR UPDATE OF site SKIP LOCKED
 ), picked AS (
-    SELECT job.id, job.site FROM job JOIN ready ON job.site = ready.name
-    WHERE job.stage = %(stage)s AND job.state = 'waiting' AND job.not_before IS NULL AND job.site IS NOT NULL
-      AND (ready.state = 'open' OR job.id = ready.trial_job)
-    ORDER BY deaths, moved, ordinal, rank, start_ms, id
-    LIMIT 1 FOR UPDATE OF job SKIP LOCKED
+    SELECT coalesce(in_order.id, trial.id) AS id, ready.name AS site
+    FROM ready LEFT JOIN LATERAL (  -- one site at a time: the index gives its order, nothing is sorted
+        SELECT job.id FROM job WHERE ready.state = 'open' AND job.stage = %(stage)s AND job.site = ready.name
+          AND job.state = 'waiting' AND job.not_before IS NULL AND job.site IS NOT NULL
+        ORDER BY deaths, moved, ordinal, rank, start_ms, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS in_order ON true
+    LEFT JOIN LATERAL (
+        SELECT job.id FROM job WHERE ready.state = 'trial' AND job.id = ready.trial_job AND job.stage = %(stage)s
+          AND job.state = 'waiting' AND job.not_before IS NULL FOR UPDATE SKIP LOCKED) AS trial ON true
 ), paid AS (
     UPDATE site SET next_request_at = now() + make_interval(secs => sleep_requests * slowdown)
     FROM picked WHERE site.name = picked.site

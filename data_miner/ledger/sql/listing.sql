@@ -1,9 +1,11 @@
 -- Jobs as `data-miner jobs` shows them. The project's own, with shared work on its videos.
 
 -- name: jobs
-SELECT j.id, j.stage, j.state, j.reason, j.detail, coalesce(j.video_id, source.locator) AS subject, j.start_ms, j.site,
+SELECT j.id, j.stage, j.state, j.reason, j.detail,
+    coalesce(CASE WHEN j.video_id LIKE 'local:%%' THEN video.url END, j.video_id, source.locator) AS subject, j.start_ms, j.site,
     j.attempt, j.failures, j.deaths, j.not_before, j.changed_at, project.name AS project
 FROM job j LEFT JOIN source ON source.id = j.source_id LEFT JOIN project ON project.id = j.project_id
+LEFT JOIN video ON video.id = j.video_id
 WHERE (%(state)s::text IS NULL OR j.state = %(state)s) AND (%(stage)s::text IS NULL OR j.stage = %(stage)s)
   AND (%(reason)s::text IS NULL OR coalesce(j.reason, 'error') = %(reason)s)
   AND (%(project_id)s::int IS NULL OR j.project_id = %(project_id)s

@@ -3,7 +3,7 @@
 -- name: revive
 -- Back to waiting with a clean slate; of a site that is shut, back among those that wait for it.
 WITH dead AS (
-    SELECT job.id, job.attempt, job.reason, CASE WHEN site.state = 'shut' THEN 'blocked' ELSE 'waiting' END AS state,
+    SELECT job.id, job.attempt, job.reason, CASE WHEN site.state <> 'open' THEN 'blocked' ELSE 'waiting' END AS state,
         site.reason AS site_reason
     FROM job LEFT JOIN site ON site.name = job.site
     WHERE job.state = 'dead' AND (%(stage)s::text IS NULL OR job.stage = %(stage)s)

@@ -5,38 +5,65 @@ SELECT count(*) FILTER (WHERE state IN ('waiting', 'running'))::int AS outstandi
     count(*) FILTER (WHERE state = 'blocked')::int AS blocked,
     count(*) FILTER (WHERE state = 'dead')::int AS dead
 FROM project_job AS own JOIN project ON project.id = own.project_id
-WHERE own.project_id = %(project_id)s
+WHERE own.project_id = %(project_id)s AND own.state IN ('waiting', 'running', 'blocked', 'dead')
   -- What another pipeline left, or waits for a model that is not here, is nobody's work in this run.
   AND plan -> 'stages' ? CASE stage WHEN 'expand' THEN 'download' ELSE stage END
 
 -- name: stages
--- By video: a video counts once a stage, in the state that needs most attention.
-WITH per_video AS (
+-- By video: a video counts once a stage, in the state that needs most attention. What is open is counted from the
+-- jobs that are left, what is done from the videos: a project's finished jobs are never read. A video that dedup
+-- cannot admit before others are through waits for dedup.
+WITH open AS (
     SELECT stage, video_id, CASE
         WHEN bool_or(state = 'dead') THEN 'dead' WHEN bool_or(state = 'blocked') THEN 'blocked'
-        WHEN bool_or(state = 'running') THEN 'running' WHEN bool_or(state = 'waiting') THEN 'waiting'
-        WHEN bool_or(state = 'done') THEN 'done' END AS state
-    FROM project_job WHERE project_id = %(project_id)s AND stage <> 'expand' GROUP BY 1, 2
+        WHEN bool_or(state = 'running') THEN 'running' ELSE 'waiting' END AS state
+    FROM project_job WHERE project_id = %(project_id)s AND stage <> 'expand'
+      AND state IN ('waiting', 'running', 'blocked', 'dead') GROUP BY 1, 2
+), unfiltered AS (
+    SELECT DISTINCT video_id FROM project_segment WHERE project_id = %(project_id)s AND filtered IS NULL
+), undecided AS (
+    SELECT DISTINCT video_id FROM project_segment WHERE project_id = %(project_id)s AND NOT is_decided AND NOT is_held
+), own AS (
+    SELECT pv.video_id, f.fetched_at IS NOT NULL AS is_fetched, pv.is_cut,
+        uf.video_id IS NULL AS is_filtered, ud.video_id IS NULL AS is_decided, p.plan -> 'stages' AS stages
+    FROM project_video pv JOIN project p ON p.id = pv.project_id LEFT JOIN "fetch" f ON f.id = pv.fetch_id
+    LEFT JOIN unfiltered uf ON uf.video_id = pv.video_id LEFT JOIN undecided ud ON ud.video_id = pv.video_id
+    WHERE pv.project_id = %(project_id)s AND pv.reason IS NULL
+), found AS (
+    SELECT stage, video_id, CASE
+        WHEN stage = 'download' AND is_fetched OR stage = 'extract' AND is_cut
+          OR stage = 'filter' AND is_cut AND is_filtered
+          OR stage = 'dedup' AND is_cut AND is_filtered AND is_decided
+          OR stage = 'detect' AND is_cut AND is_filtered AND is_decided AND stages ? 'detect' THEN 'done'
+        WHEN stage = 'dedup' AND is_cut AND is_filtered AND stages ? 'dedup' THEN 'waiting' END AS state
+    FROM own, unnest(ARRAY['download', 'extract', 'filter', 'dedup', 'detect']) AS stage
 )
-SELECT stage, state, count(*)::int AS n FROM per_video WHERE state IS NOT NULL GROUP BY 1, 2
+SELECT stage, coalesce(open.state, found.state) AS state, count(*)::int AS n
+FROM found FULL JOIN open USING (stage, video_id)
+WHERE coalesce(open.state, found.state) IS NOT NULL GROUP BY 1, 2
 
 -- name: failures
 SELECT stage, coalesce(reason, 'error') AS reason, count(*)::int AS n
 FROM project_job WHERE project_id = %(project_id)s AND state = 'dead' GROUP BY 1, 2 ORDER BY 1, 2
 
 -- name: videos
-WITH own AS (SELECT video_id, state FROM project_job WHERE project_id = %(project_id)s AND video_id IS NOT NULL),
-trouble AS (
-    SELECT video_id, bool_or(state = 'dead') AS is_dead, bool_or(state = 'blocked') AS is_blocked,
-        bool_or(state IN ('waiting', 'running')) AS is_open FROM own GROUP BY 1
+-- Mined: nothing of it is open, and dedup has spoken on all of it (its turn may come long after its last job ended).
+WITH trouble AS (
+    SELECT video_id, bool_or(state = 'dead') AS is_dead, bool_or(state = 'blocked') AS is_blocked
+    FROM project_job WHERE project_id = %(project_id)s AND video_id IS NOT NULL
+      AND state IN ('waiting', 'running', 'blocked', 'dead') GROUP BY 1
+), undecided AS (
+    SELECT DISTINCT ps.video_id FROM project_segment ps JOIN project p ON p.id = ps.project_id
+    WHERE ps.project_id = %(project_id)s AND NOT ps.is_decided AND NOT ps.is_held AND p.plan -> 'stages' ? 'dedup'
 )
 SELECT count(*)::int AS found,
     count(*) FILTER (WHERE pv.reason IS NOT NULL)::int AS skipped,
     count(*) FILTER (WHERE pv.reason IS NULL AND f.fetched_at IS NOT NULL)::int AS downloaded,
     count(*) FILTER (WHERE pv.reason IS NULL AND t.is_dead)::int AS dead,
-    count(*) FILTER (WHERE pv.reason IS NULL AND NOT coalesce(t.is_dead, false) AND t.is_blocked)::int AS blocked,
-    count(*) FILTER (WHERE pv.reason IS NULL AND pv.is_cut AND NOT t.is_dead AND NOT t.is_blocked AND NOT t.is_open)::int AS mined
-FROM project_video pv LEFT JOIN "fetch" f ON f.id = pv.fetch_id LEFT JOIN trouble t ON t.video_id = pv.video_id
+    count(*) FILTER (WHERE pv.reason IS NULL AND NOT t.is_dead AND t.is_blocked)::int AS blocked,
+    count(*) FILTER (WHERE pv.reason IS NULL AND pv.is_cut AND t.video_id IS NULL AND u.video_id IS NULL)::int AS mined
+FROM project_video pv LEFT JOIN "fetch" f ON f.id = pv.fetch_id
+LEFT JOIN trouble t ON t.video_id = pv.video_id LEFT JOIN undecided u ON u.video_id = pv.video_id
 WHERE pv.project_id = %(project_id)s
 
 -- name: skipped
@@ -82,6 +109,10 @@ SELECT DISTINCT site.* FROM site WHERE name IN (
 -- name: waits_for
 SELECT site.name, site.state, site.reason, site.detail, site.since, site.next_try, count(*)::int AS jobs
 FROM project_job AS own JOIN site ON site.name = own.site WHERE own.project_id = %(project_id)s AND own.state = 'blocked' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1
+
+-- name: full_disk
+-- Somebody's work that met a full disk and waits to be tried again; few jobs sleep, and they have an index.
+SELECT detail FROM job WHERE state = 'waiting' AND not_before IS NOT NULL AND reason = 'disk_full' LIMIT 1
 
 -- name: yields
 SELECT locator, videos, images FROM yield_per_source WHERE project = %(name)s AND videos > 0 ORDER BY images::float / videos DESC, ordinal

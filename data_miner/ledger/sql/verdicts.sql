@@ -51,6 +51,14 @@ UPDATE project_segment SET filtered = %(key)s FROM project
 WHERE project.id = project_segment.project_id AND project.plan #>> '{filter,key}' = %(key)s
   AND project_id = %(project_id)s AND segment_id = %(segment_id)s
 
+-- name: projects_of_segment
+-- With all that have its video: who finishes work on a video may take their turns next, in one order.
+SELECT DISTINCT pv.project_id FROM project_segment ps JOIN project_video pv ON pv.video_id = ps.video_id
+WHERE ps.segment_id = %(segment_id)s
+
+-- name: unfilter
+UPDATE project_segment SET filtered = NULL, is_decided = false WHERE segment_id = %(segment_id)s
+
 -- name: unfilter_all
 UPDATE project_segment SET filtered = NULL WHERE project_id = %(project_id)s AND filtered IS NOT NULL
 

@@ -128,7 +128,7 @@ def test_progress_and_the_start_of_work_keep_a_slow_job(miner: Miner) -> None:
 def test_a_retry_sleeps_until_its_time_and_is_woken_by_the_sweep(miner: Miner) -> None:
     job = claimed(miner)
     other = claimed(miner)
-    assert miner.fail(job, LaterError("disk_full")) == "retry"
+    assert miner.fail(job, LaterError("error")) == "retry"
     assert row_of(miner, job) == ("waiting", 1, 1, 0)
     assert miner.claim(["download"]) is None
     assert sweep(miner) == 0
@@ -151,10 +151,18 @@ def test_five_failures_kill_a_job_and_a_success_forgives(miner: Miner) -> None:
     assert [(row.attempt, row.event) for row in kept] == [(n + 1, event) for n, event in enumerate(events)]
     other = claimed(miner)
     assert other.id != job.id
-    miner.fail(other, LaterError("disk_full"))
+    miner.fail(other, LaterError("error"))
     run_sql(miner.ledger, "UPDATE job SET not_before = NULL")
     miner.finish(claimed(miner))
     assert row_of(miner, other) == ("done", 2, 0, 0)
+
+
+def test_a_full_disk_waits_for_a_person_and_costs_nothing(miner: Miner) -> None:
+    for _ in range(jobs.MOST_FAILURES + 1):
+        job = claimed(miner)
+        assert miner.fail(job, LaterError("disk_full")) == "retry"
+        run_sql(miner.ledger, "UPDATE job SET not_before = NULL")
+    assert row_of(miner, job) == ("waiting", jobs.MOST_FAILURES + 1, 0, 0)
 
 
 def test_what_cannot_help_is_not_tried_again(miner: Miner) -> None:
@@ -218,6 +226,6 @@ def test_the_backlog_counts_what_can_be_done_now(miner: Miner) -> None:
     job = claimed(miner)
     with miner.ledger.transaction() as cursor:
         assert [tuple(row) for row in jobs.backlog(cursor)] == [("download", "", 1, 1)]
-    miner.fail(job, LaterError("disk_full"))
+    miner.fail(job, LaterError("error"))
     with miner.ledger.transaction() as cursor:
         assert [tuple(row) for row in jobs.backlog(cursor)] == [("download", "", 1, 0)]

@@ -18,6 +18,7 @@ from tests.support.videos import (
     cut_off,
     pattern,
     read_index,
+    wanted,
     with_noise,
     write_sound,
     write_video,

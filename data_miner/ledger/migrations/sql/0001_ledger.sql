@@ -307,16 +307,18 @@ CREATE TABLE job (
     detail text,
     changed_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE NULLS NOT DISTINCT (stage, source_id, fetch_id, segment_id, project_id)
-);
+) WITH (fillfactor = 80);
 -- The claim walks these two and nothing else: running, finished, sleeping and blocked work is not in them.
 CREATE INDEX job_claim ON job (stage, runtime_key, deaths, moved, ordinal, rank, start_ms, id)
     WHERE state = 'waiting' AND not_before IS NULL AND site IS NULL;
 CREATE INDEX job_claim_site ON job (stage, site, deaths, moved, ordinal, rank, start_ms, id)
     WHERE state = 'waiting' AND not_before IS NULL AND site IS NOT NULL;
 CREATE INDEX job_asleep ON job (not_before) WHERE state = 'waiting' AND not_before IS NOT NULL;
-CREATE INDEX job_leased ON job (expires_at) WHERE state = 'running';
+-- No column that a heartbeat writes is indexed, and pages have room: it touches the row alone.
 CREATE INDEX job_worker ON job (worker_id) WHERE state = 'running';
 CREATE INDEX job_stuck ON job (state, site, changed_at, moved, ordinal, rank) WHERE state IN ('blocked', 'dead');
+-- What progress is counted from: as long as the work that is left, however much is done.
+CREATE INDEX job_open ON job (project_id, stage, state) WHERE state IN ('waiting', 'running', 'blocked', 'dead');
 CREATE INDEX job_project ON job (project_id, stage, state);
 CREATE INDEX job_fetch ON job (fetch_id);
 CREATE INDEX job_segment ON job (segment_id);
