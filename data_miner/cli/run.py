@@ -190,7 +190,7 @@ class Mining:
 
     def _end(self, prepared: Prepared, store: Any, ending: Any) -> int:
         is_interrupted = ending is not None and ending.is_interrupted
-        if not is_interrupted and "detect" in prepared.plan["stages"] + prepared.plan["stages"][-1:]:
+        if not is_interrupted and "detect" in prepared.plan["stages"]:
             self._dataset(prepared, store)
         with self._ledger.transaction() as cursor:
             row = projects.find(cursor, prepared.name)

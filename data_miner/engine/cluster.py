@@ -43,6 +43,11 @@ class RayCluster:
         self.on_up: Callable[[], None] = lambda: None  # called, in another thread, when Ray is up or failed
 
     @property
+    def is_own(self) -> bool:
+        """Is it a Ray that we start, rather than one we join?"""
+        return self._address is None
+
+    @property
     def dashboard(self) -> str | None:
         """Where the Ray dashboard is, once Ray runs."""
         return self._head.dashboard if self._head is not None else None

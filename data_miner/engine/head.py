@@ -58,6 +58,7 @@ class Head:
         return self._is_over.wait(wait_s)
 
     def _live(self) -> None:
+        _prepare_environment()
         import ray
 
         try:
@@ -66,7 +67,7 @@ class Head:
             self._on_up()
             self._leave.wait()
             ray.shutdown()
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+        except Exception as error:  # Ray raises all kinds, AssertionError among them
             where = self._address or "on this machine"
             first = (str(error).splitlines() or [type(error).__name__])[0]
             self._error = UnreachableError(f"ray {where} does not come up: {first}; see `data-miner doctor`")
@@ -76,11 +77,6 @@ class Head:
             self._is_over.set()
 
     def _start(self) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")  # its SIGTERM handler aborts the driver
-        # At a raylet's death Ray prints 25 lines of its state on our stdout, which is data. They stay in its logs.
-        os.environ.update(RAY_DEDUP_LOGS="1", RAY_DEDUP_LOGS_SKIP_REGEX=".*")
         import ray
 
         atexit.register(self.stop, _LAST_WAIT_S)  # before Ray's own, which was registered by the import
@@ -106,6 +102,15 @@ class Head:
             )
             self._vital = [child for child in psutil.Process().children() if child.name() in _VITAL]
         self.dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else None
+
+
+def _prepare_environment() -> None:
+    """Say what Ray reads once, when it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")  # its SIGTERM handler aborts the driver
+    # At a raylet's death Ray prints 25 lines of its state on our stdout, which is data. They stay in its logs.
+    os.environ.update(RAY_DEDUP_LOGS="1", RAY_DEDUP_LOGS_SKIP_REGEX=".*")
 
 
 def _sessions_folder() -> str | None:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 RENEW_S, EXPIRE_S = 5.0, 15.0
 SWEEP_S = 1.0
 DERIVE_S = 5.0
+MOST_STARTS = 3  # of a Ray of our own, in a row, that did not come up
 DRAIN_S = 120.0  # at the end of a run; whoever is later is killed, which is safe
 
 
@@ -40,6 +41,7 @@ class Supervisor:
         self._renewed_at = 0.0
         self._told: str | None = None  # the dashboard, as the lease's row has it
         self._error: DataMinerError | None = None
+        self._failed_starts = 0
         self.is_leading = False
 
     @property
@@ -158,6 +160,7 @@ class Supervisor:
         if self._pools is None:
             if not backlog or not self._is_ray_up():
                 return  # no work, no Ray
+            self._failed_starts = 0
             self._pools = Pools(self._cluster, self._pipeline, self._assign, self._buried)
         self._pools.update(backlog, plans.values())
 
@@ -165,7 +168,12 @@ class Supervisor:
         try:
             return self._cluster.start()
         except DataMinerError as error:
-            self._error = error  # kept apart from an unreachable database, which is waited for
+            # A Ray of our own may have been killed while it started; one that never comes up ends the run.
+            self._failed_starts += 1
+            log.warning("%s", error)
+            self._cluster.stop()
+            if self._failed_starts >= MOST_STARTS or not self._cluster.is_own:
+                self._error = error  # kept apart from an unreachable database, which is waited for
             return False
 
     def _bury_ray(self, pools: Pools) -> None:

@@ -295,7 +295,7 @@ def home() -> Iterator[Home]:
     """A data folder with a project that takes a while."""
     root = reachable_folder()
     (root / "two.yaml").write_text(
-        "classes: [bottle]\nextract: {fps: 10, segment_s: 15}\ndetect: {model: "
+        "classes: [bottle]\nextract: {fps: 10, segment_s: 5}\ndetect: {model: "
         f"{shared('models/yolo11n_int8_openvino_model')}}}\n"
     )
     made = Home(root / "data", root)

@@ -388,6 +388,14 @@ def kept(ledger: Ledger, project_id: int) -> list[tuple[str, int]]:
     return [(row.video_id, row.pts_ms) for row in found]
 
 
+def check_kept(ledger: Ledger, world: World, project_id: int, **turned: Any) -> list[tuple[str, int]]:
+    """All that is wanted is decided, and what is kept is what comparing one by one in data order keeps."""
+    found = kept(ledger, project_id)
+    assert found == brute_force(ledger, world, project_id, plan(**turned))
+    assert not rows(ledger, "SELECT FROM project_segment WHERE NOT is_decided AND NOT is_held")
+    return found
+
+
 def brute_force(ledger: Ledger, world: World, project_id: int, own: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Frames that should be kept: the world's own numbers, compared one by one, in the order that the rows state."""
     segments = rows(

@@ -129,6 +129,25 @@ def test_the_funnel_the_drops_and_the_boxes_add_up(database: Ledger) -> None:
     assert unique == kept(database, project_id)
 
 
+def test_what_another_pipeline_left_keeps_no_run_waiting(database: Ledger) -> None:
+    project_id = register(database, WORLD)
+    Miner(database, WORLD).run(["expand", "download", "extract"])
+    with database.transaction() as cursor:
+        assert status.progress(cursor, project_id).outstanding == 21, "segments wait for the filter"
+    register(database, WORLD, stages=["expand", "download", "extract"])  # ingest, or a scorer that is not here
+    with database.transaction() as cursor:
+        assert status.progress(cursor, project_id).is_settled
+    register(database, WORLD)
+    with database.transaction() as cursor:
+        assert status.progress(cursor, project_id).outstanding == 21
+
+
+def test_annotating_alone_does_not_wait_for_sources_that_nobody_asked(database: Ledger) -> None:
+    project_id = register(database, WORLD, stages=["filter", "dedup", "detect"])
+    with database.transaction() as cursor:
+        assert status.progress(cursor, project_id).is_settled
+
+
 def test_a_project_is_settled_only_when_it_lacks_no_job(database: Ledger) -> None:
     project_id = register(database, WORLD)
     miner = Miner(database, WORLD)
