@@ -120,7 +120,7 @@ def expected(postgres_server: Server) -> Iterator[dict[str, list[tuple[object, .
 
 
 def test_five_stages_of_one_cpu_finish_on_two_cpus_and_their_pools_go_to_zero(
-    bench: Bench, expected: dict[str, list[tuple[object, ...]]]
+    bench: Bench, ray_cluster: SharedCluster, expected: dict[str, list[tuple[object, ...]]]
 ) -> None:
     from ray.util.state import list_actors
 
@@ -129,7 +129,7 @@ def test_five_stages_of_one_cpu_finish_on_two_cpus_and_their_pools_go_to_zero(
     assert state_of(bench.ledger) == expected
     assert {name.split(" ")[0] for name in seen} == POOLS
     bench.tick_until(lambda: not bench.members())
-    shown = {actor.name: actor.class_name for actor in list_actors(limit=1000)}
+    shown = {actor.name: actor.class_name for actor in list_actors(address=ray_cluster.dashboard, limit=1000)}
     assert shown["extract 1"] == "Extract"
     assert next(kind for name, kind in shown.items() if name.startswith("detect ")) == "Detect"
     assert rows(bench.ledger, "SELECT FROM worker WHERE gone_at IS NULL AND host <> 'here'") == []

@@ -36,7 +36,10 @@ WHERE p.id = %(project_id)s AND (NOT p.plan ? 'detect' OR EXISTS (SELECT FROM pr
     WHERE b.project_id = p.id AND b.segment_id = pf.segment_id AND b.pts_ms = pf.pts_ms))
 
 -- name: sites
--- Without the slots, whose -infinity no Python date can hold.
-SELECT name, state, reason, since, next_try FROM site WHERE name IN (
+-- Without the slots themselves, whose -infinity no Python date can hold.
+SELECT name, state, reason, since, next_try,
+    CASE WHEN isfinite(greatest(next_download_at, next_request_at))
+         THEN greatest(extract(epoch FROM greatest(next_download_at, next_request_at) - now()), 0) ELSE 0 END::float AS next_slot_s
+FROM site WHERE name IN (
     SELECT v.site FROM project_video pv JOIN video v ON v.id = pv.video_id WHERE pv.project_id = %(project_id)s
     UNION SELECT s.site FROM source s WHERE s.project_id = %(project_id)s) ORDER BY name
