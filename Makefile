@@ -46,7 +46,7 @@ clean:  ## Remove the virtual environment; data stays
 	rm -rf $(VENV)
 
 # uv where it is (a minute faster), pip everywhere else. yt-dlp is not pinned: it must stay new.
-install = if command -v uv >/dev/null; then uv pip install -q --python $(BIN)/python $(1); \
+install = if command -v uv >/dev/null; then uv pip install -q --compile-bytecode --python $(BIN)/python $(1); \
 	else $(BIN)/python -m pip install -q --disable-pip-version-check $(1); fi
 
 system:

@@ -41,9 +41,14 @@ WHERE name = %(name)s
 
 -- name: suspect
 -- Five paces and two seconds: long enough for the neighbours of a refused video to be asked before it is asked again.
+-- Where nobody answers, or nobody else waits to be asked, there is nothing to be patient for.
 UPDATE site SET streak = CASE WHEN streak_reason = %(reason)s THEN streak + 1 ELSE 1 END, streak_reason = %(reason)s
 WHERE name = %(name)s
-RETURNING streak, state, 2 + 5 * slowdown * greatest(max_sleep_interval, sleep_requests) AS patience_s,
+RETURNING streak, state,
+    2 + CASE WHEN %(reason)s <> 'network' AND EXISTS (
+            SELECT FROM job WHERE job.site = site.name AND job.stage IN ('expand', 'download')
+              AND job.state = 'waiting' AND job.not_before IS NULL)
+        THEN 5 * slowdown * greatest(max_sleep_interval, sleep_requests) ELSE 0 END AS patience_s,
     EXISTS (SELECT FROM job_event e WHERE e.job_id = %(job_id)s AND e.event = 'retry' AND e.at < site.last_success_at)
     AS serves_others
 

@@ -224,6 +224,17 @@ def test_nobody_answers_shuts_for_a_minute_only(miner: Miner) -> None:
     assert 50 < left.s <= 60 and left.slowdown == 1
 
 
+def test_where_nobody_answers_the_next_try_does_not_wait_for_the_pace(database: Ledger) -> None:
+    world = World({"one": VIDEOS}, site="tube", paces=paced(sleep_interval=20.0, max_sleep_interval=40.0))
+    register(database, world)
+    miner = Miner(database, world)
+    job = miner.claim(["expand"])
+    assert job is not None
+    miner.fail(job, LaterError("network", "no route"))
+    wait_s = rows(database, "SELECT extract(epoch FROM not_before - now()) AS s FROM job WHERE stage = 'expand'")[0].s
+    assert wait_s < 5
+
+
 def test_a_second_project_finds_the_site_shut(miner: Miner) -> None:
     miner.effects = {"download": refuse("a", error=SiteError("bot_check"))}
     miner.run(["download"])
