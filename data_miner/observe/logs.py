@@ -168,4 +168,5 @@ def _numbered(name: str) -> str:
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    # Ray's record factory adds private attributes of its own to every line.
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD and name[0] != "_"}
