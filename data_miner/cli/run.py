@@ -125,6 +125,8 @@ class Mining:
                 self._say(f"config     {change}")
             for stage, model in prepared.plan["missing"].items():
                 self._say(f"{stage:<11}waits for {model}, which is not on this machine; what needs none goes on")
+            if config.dedup.model or config.dedup.against:
+                self._say("dedup      by hash only: dedup.model and dedup.against are not built yet")
             ending = None
             if self._has_work(prepared):
                 ending = self._work(prepared, store, device, paces)
