@@ -160,7 +160,8 @@ class Mining:
         room = Room(settings, store[0], progress.say)
 
         def show(cursor: Cursor) -> None:
-            progress.announce()
+            if supervisor.dashboard or not supervisor.is_leading:  # once, when its address is known
+                progress.announce()
             progress.show(cursor)
             room.look(cursor)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from data_miner.cli import words
@@ -29,7 +30,7 @@ def header(prepared: "Prepared", device: "Machine", settings: Settings, dashboar
 
 def waiting_line(site: Any) -> str:
     """Say which site is waited for, since when, why and until when; a row of ledger.status.waits_for."""
-    detail = f" ({' '.join(site.detail.split())[:100]})" if site.detail else ""
+    detail = f" ({shorten(site.detail, 120, placeholder=' …')})" if site.detail else ""
     since, next_try = words.clock(site.since), words.clock(site.next_try)
     videos = f"{words.number(site.jobs)} wait{'s' if site.jobs == 1 else ''} for it, none failed"
     return (
