@@ -3,8 +3,9 @@
 import json
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -22,12 +23,15 @@ from data_miner.cli.preparation import (
 )
 from data_miner.cli.room import Room
 from data_miner.config.settings import Settings
-from data_miner.errors import UsageError
+from data_miner.errors import UnreachableError, UsageError
 from data_miner.ledger import projects, status
 from data_miner.ledger.connection import Cursor, Ledger
 from data_miner.ledger.embedded import EmbeddedPostgres
 from data_miner.observe import logs
 
+T = TypeVar("T")
+
+PATIENCE_S = 120.0  # with a database that went away before or after the work
 DONE, DEAD_LEFT, WAITS_FOR_SITE, INTERRUPTED = 0, 3, 6, 130
 
 
@@ -76,7 +80,7 @@ def run(invocation: Invocation, /, project_file: str | None, **flags: Any) -> in
             None if server is not None else Ledger(str(settings.database_url)),
         )
     with ExitStack() as stack:
-        ledger = stack.enter_context(open_ledger(settings, create=True, server=server))
+        ledger = _twice(server, lambda: stack.enter_context(open_ledger(settings, create=True, server=server)))
         name, config = load(wanted, settings, flags["overrides"], ledger)
         own = registration(
             name,
@@ -89,6 +93,17 @@ def run(invocation: Invocation, /, project_file: str | None, **flags: Any) -> in
         )
         mining = Mining(invocation, settings, pipeline, ledger, server, flags, started)
         return mining.run(own, config)
+
+
+def _twice(server: EmbeddedPostgres | None, act: Callable[[], T]) -> T:
+    """Once more when an embedded server was killed while the run opened its places."""
+    try:
+        return act()
+    except UnreachableError:
+        if server is None:
+            raise
+        server.ensure()
+        return act()
 
 
 class Mining:
@@ -116,10 +131,12 @@ class Mining:
         settings, paces = self._settings, load_sites(self._settings)
         checked_address(settings.ray_address)
         device = machine(self._flags["device"], self._flags["cpus"], self._flags["gpus"])
-        store = open_store(settings, self._ledger, create=True)
+        store = _twice(self._server, lambda: open_store(settings, self._ledger, create=True))
         settings.scratch.mkdir(parents=True, exist_ok=True)
         logs.setup("run", settings.logs, verbosity=self._invocation.verbosity, loki_url=settings.loki_url)
-        prepared = self._ledger.with_retry(lambda cursor: register(cursor, own, config, paces), deadline_s=60)
+        prepared = self._surely(
+            lambda: self._ledger.with_retry(lambda cursor: register(cursor, own, config, paces), deadline_s=2)
+        )
         with logs.bound(project=prepared.name):
             for change in prepared.changes:
                 self._say(f"config     {change}")
@@ -128,9 +145,23 @@ class Mining:
             if config.dedup.model or config.dedup.against:
                 self._say("dedup      by hash only: dedup.model and dedup.against are not built yet")
             ending = None
-            if self._has_work(prepared):
+            if self._surely(lambda: self._has_work(prepared)):
                 ending = self._work(prepared, store, device, paces)
-            return self._end(prepared, store[0], ending)
+            return self._surely(lambda: self._end(prepared, store[0], ending))
+
+    def _surely(self, act: Callable[[], T]) -> T:
+        """Through the death of the database under a living run: all that is done here may be done twice."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return act()
+            except UnreachableError:
+                if time.monotonic() > deadline:
+                    raise
+                if self._server is not None:
+                    self._server.ensure()
+                else:
+                    time.sleep(1.0)
 
     def _has_work(self, prepared: Prepared) -> bool:
         with self._ledger.transaction() as cursor:

@@ -99,7 +99,8 @@ class Supervisor:
         pools.drain()
         deadline = time.monotonic() + DRAIN_S
         while pools.members and time.monotonic() < deadline and not is_urgent() and self._cluster.is_alive():
-            pools.reap()
+            with suppress(UnreachableError):  # what a dead one held comes back by the sweep
+                pools.reap()
             time.sleep(0.02)
         pools.kill()
         return pools.lost()

@@ -4,6 +4,8 @@ Migrations are plain SQL files in migrations/sql; alembic decides which of them 
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
@@ -59,7 +61,7 @@ def upgrade(ledger: Ledger) -> int:
         creator=lambda: ledger.connect(statement_timeout_s=3600),
         poolclass=sqlalchemy.pool.NullPool,
     )
-    with as_file(_FOLDER) as folder, engine.begin() as connection:
+    with _translated(ledger), as_file(_FOLDER) as folder, engine.begin() as connection:
         _enter(_raw(connection))
         if (found := current(ledger)) > code_version():
             _compare(found, ledger)
@@ -69,6 +71,17 @@ def upgrade(ledger: Ledger) -> int:
         command.upgrade(config, "head")
         _raw(connection).execute(_text("grants.sql"))
     return code_version()
+
+
+@contextmanager
+def _translated(ledger: Ledger) -> Iterator[None]:
+    """A server that goes away in the middle is the same to callers whichever library noticed."""
+    import sqlalchemy
+
+    try:
+        yield
+    except sqlalchemy.exc.OperationalError as error:
+        raise UnreachableError(f"database {ledger.place} broke off while its schema was made; try again") from error
 
 
 def run_file(name: str) -> None:
