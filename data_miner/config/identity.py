@@ -8,7 +8,7 @@ from typing import Any
 from data_miner.config.origins import LEAVES, flatten
 from data_miner.config.schema import ProjectConfig
 
-_SAYS_NOTHING = ("description", "filter.batch", "detect.batch")  # cannot change a result
+_SAYS_NOTHING = ("description", "filter.batch", "dedup.batch", "detect.batch")  # cannot change a result
 
 
 def config_hash(config: ProjectConfig) -> str:

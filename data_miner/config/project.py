@@ -31,7 +31,13 @@ from data_miner.errors import ConfigError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _PATHS = ("sources.batch_file", "sources.folder", "dedup.against")  # always files or folders
-_MODELS = ("filter.model", "dedup.model", "detect.model")  # names, or files and folders
+_MODELS = (
+    "filter.model",
+    "dedup.model",
+    "detect.model",
+    "detect.models",
+    "detect.text_model",
+)  # names, or files and folders
 
 
 @dataclass(frozen=True, slots=True)

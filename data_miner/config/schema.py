@@ -64,8 +64,9 @@ class Download(Section):
 
 
 class Extract(Section):
-    strategy: Literal["interval", "keyframe"] = "interval"
+    strategy: Literal["interval", "keyframe", "scene"] = "interval"
     fps: Annotated[float, Field(strict=True, gt=0, le=240)] = 1.0
+    scene_threshold: Annotated[float, Field(strict=True, gt=0, le=255)] = 27.0
     max_frames: Count | None = 900
     max_side: Annotated[int, Field(strict=True, ge=32, le=16384)] | None = 1280
     quality: Annotated[int, Field(strict=True, ge=1, le=100)] = 92
@@ -109,24 +110,48 @@ class Filter(Section):
 class Dedup(Section):
     hash_distance: Annotated[int, Field(strict=True, ge=0, le=32)] | None = 6
     model: Text | None = None
+    pooling: Literal["pooled", "mean"] = "pooled"
     cosine: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.90
     against: tuple[Text, ...] = ()
+    batch: Count = 64
 
 
 class Detect(Section):
     model: Text | None = None
+    models: tuple[Text, ...] = ()
+    min_agreement: Count = 1
+    may_overlap: tuple[tuple[Text, Text], ...] = ()
+    text_model: Text = "openai/clip-vit-base-patch32"
     imgsz: Annotated[int, Field(strict=True, ge=32, le=4096)] = 640
     conf: Annotated[float, Field(strict=True, ge=STORED_FROM_SCORE, le=1)] = 0.30
     iou: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.7
     max_det: Count = 30
     min_area: Share = 0.0005
     max_area: Share = 0.95
+    min_aspect: Annotated[float, Field(strict=True, ge=0)] = 0.1
+    max_aspect: Annotated[float, Field(strict=True, gt=0)] = 10.0
     batch: Count = 16
 
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """The models that are asked, the most trusted first; empty: no boxes."""
+        return self.models or ((self.model,) if self.model else ())
+
+    @field_validator("models")
+    @classmethod
+    def _models_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("names a model twice; its vote would count double")
+        return value
+
     @model_validator(mode="after")
-    def _areas_are_a_range(self) -> "Detect":
-        if self.min_area >= self.max_area:
-            raise ValueError("min_area should be below max_area")
+    def _is_consistent(self) -> "Detect":
+        if self.min_area >= self.max_area or self.min_aspect >= self.max_aspect:
+            raise ValueError("min_area should be below max_area, and min_aspect below max_aspect")
+        if self.model and self.models:
+            raise ValueError("model and models are both given; set one of them to null or []")
+        if self.min_agreement > max(1, len(self.models)):
+            raise ValueError(f"min_agreement {self.min_agreement}: only {len(self.detectors)} model(s) can agree")
         return self
 
 
@@ -172,8 +197,11 @@ class ProjectConfig(Section):
 
     @model_validator(mode="after")
     def _a_detector_needs_classes(self) -> "ProjectConfig":
-        if self.detect.model and not self.classes:
+        if self.detect.detectors and not self.classes:
             raise ValueError("classes: empty; name at least one for the detector to look for")
+        unknown = {name for pair in self.detect.may_overlap for name in pair} - set(self.classes)
+        if unknown:
+            raise ValueError(f"detect.may_overlap: {min(unknown)!r} is no class; there are {', '.join(self.classes)}")
         return self
 
 

@@ -35,6 +35,23 @@ class Detector(Protocol):
         ...
 
 
+class Embedder(Protocol):
+    """Turns pictures into vectors whose cosine says how alike they are."""
+
+    @property
+    def digest(self) -> str:
+        """Names the weights: "sha256:…" or "repo@revision"."""
+        ...
+
+    def embed_images(self, rgb: Sequence[Rgb]) -> Vectors:
+        """(N, D) vectors of length 1. Raises SmallerError (out_of_memory, model)."""
+        ...
+
+    def close(self) -> None:
+        """Give memory back; the embedder is unusable afterwards."""
+        ...
+
+
 class ImageTextScorer(Protocol):
     """Says how well words describe a picture."""
 

@@ -10,12 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from data_miner.errors import ModelError
-from data_miner.models.base import Detector, ImageTextScorer
+from data_miner.models.base import Detector, Embedder, ImageTextScorer
 
 ROLES = {"detect": "a detector", "filter": "an image-text scorer", "dedup": "an image embedder"}
 KINDS: dict[str, str] = {  # kind -> role; what a config.json calls model_type is a kind of its own
     "yolo": "detect",
+    "yolo-world": "detect",
+    "yoloe": "detect",
     "openvino": "detect",
+    "grounding-dino": "detect",
+    "mm-grounding-dino": "detect",
+    "owlv2": "detect",
+    "owlvit": "detect",
     "siglip": "filter",
     "siglip2": "filter",
     "clip": "filter",
@@ -48,6 +54,8 @@ def check(name: str, role: str, search: Sequence[Path] = ()) -> ModelRef:
         raise ModelError(
             f"{name}: no such model in {places}{cache}; put its file or folder there or name one that is here"
         )
+    if role == "dedup" and KINDS.get(ref.kind) != "detect":
+        return ref  # any transformers backbone that looks at pictures; the loader says when one does not
     if ref.kind not in KINDS:
         raise ModelError(f"{ref.path}: models of kind {ref.kind} are not supported; known: {', '.join(KINDS)}")
     if KINDS[ref.kind] != role:
@@ -92,25 +100,35 @@ def open_detector(
     device: str = "cpu",
     threads: int = 1,
     batch: int = 1,
+    text: ModelRef | None = None,
+    cache: Path | None = None,
 ) -> Detector:
     """Load a detector. Names are Ultralytics'; `classes` maps a class of the project to the detector's words.
 
-    floor: lowest score that is returned. batch: pictures in one forward pass at most. Raises ModelError.
+    floor: lowest score that is returned. batch: pictures in one forward pass at most. text: the CLIP that reads
+    the words where `needs_text` says so; what it made of them is kept in `cache`. Raises ModelError.
     """
     opener = _DETECTORS.get(ref.kind)
     if opener is None:
         raise ModelError(f"{ref.path}: a {ref.kind} model finds no boxes; detect.model must be {ROLES['detect']}")
-    return opener(
-        ref,
-        classes=classes,
-        imgsz=imgsz,
-        iou=iou,
-        max_det=max_det,
-        floor=floor,
-        device=device,
-        threads=threads,
-        batch=batch,
-    )
+    settings: dict[str, Any] = {"classes": classes, "imgsz": imgsz, "iou": iou, "max_det": max_det, "floor": floor}
+    if needs_text(ref):
+        settings.update(text=text, cache=cache)
+    return opener(ref, **settings, device=device, threads=threads, batch=batch)
+
+
+def needs_text(ref: ModelRef) -> bool:
+    """Does this detector need another model to read its words?"""
+    return ref.kind in ("yolo-world", "yoloe")
+
+
+def open_embedder(
+    ref: ModelRef, *, pooling: str = "pooled", device: str = "cpu", threads: int = 1, batch: int = 16
+) -> Embedder:
+    """Load an image embedder. pooling: pooled or mean. batch: pictures in one forward pass at most. ModelError."""
+    from data_miner.models.dino import TransformersEmbedder
+
+    return TransformersEmbedder(ref.path, digest(ref), pooling=pooling, device=device, threads=threads, batch=batch)
 
 
 def open_scorer(ref: ModelRef, device: str = "cpu", threads: int = 1, batch: int = 16) -> ImageTextScorer:
@@ -127,13 +145,42 @@ def _yolo(ref: ModelRef, **settings: Any) -> Detector:
     return YoloDetector(ref.path, digest(ref), **settings)
 
 
+def _open_yolo(ref: ModelRef, *, text: ModelRef | None, **settings: Any) -> Detector:
+    from data_miner.models.yolo_words import OpenYoloDetector
+
+    if text is None:
+        raise ModelError(f"{ref.path}: detect.text_model is empty, and this model needs a CLIP to read its words")
+    return OpenYoloDetector(ref.path, digest(ref), text=text.path, text_digest=digest(text), **settings)
+
+
+def _grounding(ref: ModelRef, **settings: Any) -> Detector:
+    from data_miner.models.grounding import GroundingDetector
+
+    return GroundingDetector(ref.path, digest(ref), **settings)
+
+
+def _owl(ref: ModelRef, **settings: Any) -> Detector:
+    from data_miner.models.owl import OwlDetector
+
+    return OwlDetector(ref.path, digest(ref), **settings)
+
+
 def _siglip(ref: ModelRef, **settings: Any) -> ImageTextScorer:
     from data_miner.models.siglip import TransformersScorer
 
     return TransformersScorer(ref.path, digest(ref), **settings)
 
 
-_DETECTORS: dict[str, Callable[..., Detector]] = {"yolo": _yolo, "openvino": _yolo}
+_DETECTORS: dict[str, Callable[..., Detector]] = {
+    "yolo": _yolo,
+    "openvino": _yolo,
+    "yolo-world": _open_yolo,
+    "yoloe": _open_yolo,
+    "grounding-dino": _grounding,
+    "mm-grounding-dino": _grounding,
+    "owlv2": _owl,
+    "owlvit": _owl,
+}
 _SCORERS: dict[str, Callable[..., ImageTextScorer]] = {"siglip": _siglip, "siglip2": _siglip, "clip": _siglip}
 
 
