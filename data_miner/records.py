@@ -87,6 +87,9 @@ class Box:
     score: float  # 0 to 1
     xyxy: tuple[float, float, float, float]
     prompt: str = ""  # the detector's own word for it
+    agreement: int = 1  # detectors that found it
+    model: str = ""  # whose box it is, where several voted
+    is_human: bool = False  # a person drew or checked it
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,4 +2,4 @@
 
 from data_miner.stages.pipeline import Pipeline
 
-PIPELINE = Pipeline("annotate", ("filter", "dedup", "detect"))
+PIPELINE = Pipeline("annotate", ("filter", "embed", "dedup", "detect"))

@@ -2,4 +2,4 @@
 
 from data_miner.stages.pipeline import Pipeline
 
-PIPELINE = Pipeline("mine", ("expand", "download", "extract", "filter", "dedup", "detect"))
+PIPELINE = Pipeline("mine", ("expand", "download", "extract", "filter", "embed", "dedup", "detect"))

@@ -8,8 +8,8 @@ from data_miner.config.schema import ProjectConfig
 
 # Where nothing was measured yet. One core; pictures of 720p. (FACTS of the systems before this one, and
 # measurements on 2 cores: PyAV 4.0 s for 60 pictures of 1080p, YOLO11n 63 ms, a JPEG of 1280 px 185 kB.)
-SECONDS_PER_ITEM = {"extract": 0.04, "filter": 0.6, "dedup": 0.0003, "detect": 0.1}
-SECONDS_PER_ITEM_GPU = {"filter": 0.034, "detect": 0.02}
+SECONDS_PER_ITEM = {"extract": 0.04, "filter": 0.6, "embed": 0.3, "dedup": 0.0003, "detect": 0.1}
+SECONDS_PER_ITEM_GPU = {"filter": 0.034, "embed": 0.005, "detect": 0.02}
 FILM_BYTES_PER_S = 127_000.0  # video only, 720p
 FRAME_BYTES = 185_000.0
 VECTOR_BYTES = 4_608.0  # 1,152 numbers of 4 bytes
@@ -119,8 +119,11 @@ def _after(config: ProjectConfig, found: Any, new: Number, machine: Machine) -> 
     matching = _share(found.funnel, "passed", "extracted", PASSED if config.filter.model else 1.0)
     unscored = new + Number(found.frames.to_score)
     compare = Number(found.frames.to_compare) + _of(unscored, matching)
+    if config.dedup.model:
+        passed = Number(found.frames.to_embed_passed) + _of(unscored, matching)
+        works.append(_work("embed", passed, found.rates, machine))
     works.append(_work("dedup", compare, found.rates, machine))
-    if config.detect.model:
+    if config.detect.detectors:
         kept = _of(compare, _share(found.funnel, "unique", "passed", UNIQUE))
         works.append(_work("detect", Number(found.frames.to_detect) + kept, found.rates, machine))
     return works

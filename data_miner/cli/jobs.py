@@ -11,7 +11,7 @@ from data_miner.cli.invocation import Invocation, around, pass_invocation, with_
 from data_miner.errors import UsageError
 from data_miner.ledger import listing
 
-STAGES = ("expand", "download", "extract", "filter", "dedup", "detect")
+STAGES = ("expand", "download", "extract", "filter", "embed", "dedup", "detect")
 STATES = ("waiting", "running", "done", "dead", "blocked", "superseded")
 _HEAD = ("job", "stage", "state", "subject", "tries", "reason", "since", "detail")
 _DETAIL = 60  # characters in a table; `jobs show` has it all

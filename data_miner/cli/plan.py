@@ -87,6 +87,7 @@ def _without_models(config: ProjectConfig) -> ProjectConfig:
     sections = {
         name: getattr(config, name).model_copy(update={"model": None}) for name in ("filter", "dedup", "detect")
     }
+    sections["detect"] = sections["detect"].model_copy(update={"models": ()})
     return config.model_copy(update=sections)
 
 
@@ -115,4 +116,4 @@ def _nothing_known(config: ProjectConfig, added: tuple[str, ...]) -> Forecast:
 
 
 def _no_frames() -> Any:
-    return SimpleNamespace(to_score=0, to_embed=0, to_compare=0, to_detect=0)
+    return SimpleNamespace(to_score=0, to_embed=0, to_embed_passed=0, to_compare=0, to_detect=0)

@@ -22,6 +22,7 @@ from data_miner.sources.policy import check_match_filter
 from data_miner.sources.specs import sources_of
 from data_miner.stages.pipeline import Pipeline, plan_project
 
+_SECTIONS = {"embed": "dedup"}  # of the project file, where a stage has another name
 WEIGHTS_OF_THE_SAMPLE = Path(data_miner.sample.__file__).parent / "weights"
 
 
@@ -45,11 +46,11 @@ def model_folders(settings: Settings) -> tuple[Path, ...]:
 
 def missing_models(plan: Mapping[str, Any], settings: Settings) -> ModelError | None:
     """Say in one line which models a plan waits for, and where they are looked for; None: they are here."""
-    missing: Mapping[str, str] = plan["missing"]
+    missing: Mapping[str, Sequence[str]] = plan["missing"]
     if not missing:
         return None
-    names = " and ".join(f"{model} ({stage}.model)" for stage, model in missing.items())
-    verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+    named = [f"{model} ({_SECTIONS.get(stage, stage)}.model)" for stage, models in missing.items() for model in models]
+    names, (verb, them) = " and ".join(named), ("is", "it") if len(named) == 1 else ("are", "them")
     return ModelError(
         f"{names} {verb} not on this machine: put {them} into {settings.models} or, from Hugging Face, into its "
         "cache (`hf download NAME`); the same command goes on from here"
@@ -118,5 +119,5 @@ def _check(loaded: LoadedProject) -> None:
         check_match_filter(loaded.config.download.match_filters)
     sources = loaded.config.sources
     named = (sources.search.queries, sources.urls, sources.batch_file, sources.folder, sources.sample)
-    if loaded.config.detect.model is None and not any(named):
+    if not loaded.config.detect.detectors and not any(named):
         raise ConfigError(f"{loaded.path}: sources: none named, and no detect.model either; is this the right file?")

@@ -140,10 +140,9 @@ class Mining:
         with logs.bound(project=prepared.name):
             for change in prepared.changes:
                 self._say(f"config     {change}")
-            for stage, model in prepared.plan["missing"].items():
-                self._say(f"{stage:<11}waits for {model}, which is not on this machine; what needs none goes on")
-            if config.dedup.model or config.dedup.against:
-                self._say("dedup      by hash only: dedup.model and dedup.against are not built yet")
+            for stage, models in prepared.plan["missing"].items():
+                names = " and ".join(models)
+                self._say(f"{stage:<11}waits for {names}, not on this machine; what needs none goes on")
             ending = None
             if self._surely(lambda: self._has_work(prepared)):
                 ending = self._work(prepared, store, device, paces)

@@ -72,6 +72,7 @@ class Pools:
     ) -> None:
         self._cluster, self._pipeline, self._assign, self._on_death = cluster, pipeline, assign, on_death
         self._pools: dict[tuple[str, str], Pool] = {}
+        self._in_use: set[str] = set()  # stages that some project's plan has
         self.decisions: dict[str, Decision] = {}
         self.error: DataMinerError | None = None  # a stage that cannot be opened stops the run
 
@@ -128,6 +129,7 @@ class Pools:
         by_key = {
             (stage, plan[stage]["runtime_key"]): plan[stage]["runtime"] for plan in plans for stage in plan["stages"]
         }
+        self._in_use = {stage for stage, _ in by_key}
         for row in backlog:
             stage = _TOGETHER.get(row.stage, row.stage)
             if (row.stage, row.runtime_key) not in by_key or stage not in self._pipeline.stages:
@@ -174,8 +176,8 @@ class Pools:
         }
 
     def _factor(self, active: list[Pool], cpus: float) -> float:
-        """Shares shrink by what one actor of every stage of the pipeline needs: no stage must wait for another."""
-        stages = {_TOGETHER.get(stage, stage) for stage in self._pipeline.stages}
+        """Shares shrink by what one actor of every stage in use needs: no stage must wait for another."""
+        stages = {_TOGETHER.get(stage, stage) for stage in self._pipeline.stages if stage in self._in_use}
         each = sum(self._pipeline.share(stage).cpus for stage in stages)
         extra = max(0.0, sum(pool.share.cpus for pool in active) - each)  # a second model of a stage
         return scale_factor([each, extra], cpus)

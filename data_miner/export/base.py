@@ -5,7 +5,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Protocol
 
@@ -60,7 +60,7 @@ def clipped(image: ExportImage) -> list[Box]:
         x1, x2 = max(0.0, x1), min(float(image.width), x2)
         y1, y2 = max(0.0, y1), min(float(image.height), y2)
         if x2 > x1 and y2 > y1:
-            boxes.append(Box(box.label, box.score, (x1, y1, x2, y2), box.prompt))
+            boxes.append(replace(box, xyxy=(x1, y1, x2, y2)))
     return sorted(boxes, key=lambda box: (-box.score, box.label, box.xyxy))
 
 
@@ -82,5 +82,5 @@ def content_hash(images: Iterable[ExportImage], classes: Sequence[str], formats:
 
 
 def model_name(name: str) -> str:
-    """`name@digest` as it may leave this machine: of a path only the last part."""
-    return PurePath(name).name if name.startswith("/") else name
+    """`name@digest`, or several with ` + ` between, as it may leave this machine: of a path only the last part."""
+    return " + ".join(PurePath(one).name if one.startswith("/") else one for one in name.split(" + "))

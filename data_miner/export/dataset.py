@@ -46,13 +46,14 @@ def export_copy(
 
 
 def with_background(images: Iterable[ExportImage], share: float) -> list[ExportImage]:
-    """All images with a box, and as many without as make at most `share` of all; a hash chooses them.
+    """All images with a box or labels of a person, and as many without as make at most `share` of all.
 
-    The choice is a prefix of one fixed order: a larger share adds images and takes none away.
+    A hash chooses them, and the choice is a prefix of one fixed order: a larger share adds images and takes none
+    away.
     """
     boxed, bare = list[ExportImage](), list[ExportImage]()
     for image in images:
-        (boxed if image.boxes else bare).append(image)
+        (boxed if image.boxes or image.labelled_by == "human" else bare).append(image)
     wanted = int(len(boxed) * share / (1 - share) + 1e-9)
     bare.sort(key=lambda image: hashlib.sha256(image.name.encode()).digest())
     return boxed + bare[:wanted]
@@ -82,7 +83,8 @@ def _image(row: Any, boxes: Sequence[Any], facts: Mapping[str, Any]) -> ExportIm
         width=row.width,
         height=row.height,
         split="train",  # _on_sides says which
-        boxes=tuple(Box(b.label, b.score, (b.x1, b.y1, b.x2, b.y2), b.prompt) for b in boxes),
+        boxes=tuple(_box(box) for box in boxes),
+        labelled_by="human" if row.is_human else "model",
         video=_video(row),
         pts_ms=row.pts_ms,
         score=_score(row),
@@ -90,6 +92,11 @@ def _image(row: Any, boxes: Sequence[Any], facts: Mapping[str, Any]) -> ExportIm
         brightness=row.brightness,
         **facts,
     )
+
+
+def _box(row: Any) -> Box:
+    xyxy = (row.x1, row.y1, row.x2, row.y2)
+    return Box(row.label, row.score, xyxy, row.prompt, row.agreement, row.model or "", row.is_human)
 
 
 def _video(row: Any) -> VideoInfo:
@@ -120,11 +127,17 @@ def _on_sides(ledger: Ledger, project: Any, images: list[ExportImage], train: fl
 
 def _models(plan: Mapping[str, Any]) -> dict[str, str]:
     """`name@digest` of each stage's model."""
-    runtimes = {role: plan.get(role, {}).get("runtime") or {} for role in ("filter", "dedup", "detect")}
-    return {role: _named(runtime) for role, runtime in runtimes.items() if runtime.get("digest")}
+    stages = {"filter": "filter", "dedup": "embed", "detect": "detect"}
+    runtimes = {role: plan.get(stage, {}).get("runtime") or {} for role, stage in stages.items()}
+    return {role: named for role, runtime in runtimes.items() if (named := _named(runtime))}
 
 
 def _named(runtime: Mapping[str, Any]) -> str:
+    """`name@digest`; of several that vote all, the most trusted first."""
+    if "members" in runtime:
+        return " + ".join(_named(member) for member in runtime["members"])
+    if not runtime.get("digest"):
+        return ""
     name, digest = str(runtime["model"]), str(runtime["digest"])
     # A digest from the Hugging Face cache is repo@revision and says the name already.
     return digest if digest.startswith(f"{name}@") else f"{name}@{digest}"

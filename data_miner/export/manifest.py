@@ -2,11 +2,11 @@
 
 import csv
 import unicodedata
-from pathlib import Path, PurePath
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from pathlib import Path
 
 from data_miner.export.base import Dataset, clipped, model_name
-from data_miner.records import ExportImage, FrameScore, VideoInfo
+from data_miner.records import ExportImage, FrameScore
+from data_miner.sources.links import url_at as url_at
 
 _VIDEO = ["url", "video", "pts_ms", "title", "uploader", "channel", "license", "upload_date"]
 _PICTURE = ["width", "height", "sharpness", "brightness"]
@@ -50,27 +50,6 @@ def row(image: ExportImage) -> dict[str, str]:
         **{f"{role}_model": model_name(image.models.get(role, "")) for role in ("filter", "dedup", "detect")},
         "config": image.config_hash,
     }
-
-
-def url_at(video: VideoInfo, pts_ms: int) -> str:
-    """The video's address, opened at the second: `&t=83s` for YouTube, else a media fragment `#t=83`.
-
-    A local file is its bare name. User names and passwords in an address are left out.
-    https://www.w3.org/TR/media-frags/#naming-time
-    """
-    second = pts_ms // 1000
-    if not video.url.startswith(("http://", "https://")):
-        return f"{PurePath(video.url).name}#t={second}"
-    try:
-        parts = urlsplit(video.url)
-    except ValueError:  # a bracket that closes nothing
-        return video.url
-    host = parts.netloc.rpartition("@")[2]
-    if (parts.hostname or "").removeprefix("www.").removeprefix("m.") in ("youtube.com", "youtu.be"):
-        asked = [(name, value) for name, value in parse_qsl(parts.query, True) if name not in ("t", "start")]
-        return urlunsplit((parts.scheme, host, parts.path, urlencode([*asked, ("t", f"{second}s")]), ""))
-    fragment = f"{parts.fragment}&t={second}" if parts.fragment else f"t={second}"
-    return urlunsplit((parts.scheme, host, parts.path, parts.query, fragment))
 
 
 def tame(text: str) -> str:

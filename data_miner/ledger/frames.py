@@ -74,8 +74,14 @@ def good_frames(cursor: Cursor, project_id: int, segment_id: int) -> list[Any]:
 
 
 def embeddings(cursor: Cursor, segment_id: int, model: str) -> list[Any]:
-    """Parts of a segment's embeddings under a model: (pts_ms, path)."""
+    """Parts of a segment's embeddings under a model: (segment_id, pts_ms, path)."""
     return cursor.execute(sql("frames", "embeddings"), {"segment_id": segment_id, "model": model}).fetchall()
+
+
+def unembedded(cursor: Cursor, project_id: int, segment_id: int, model: str) -> list[Any]:
+    """Frames that need a vector under a model and have none: (id, shard_offset, size_bytes), id being pts_ms."""
+    named = {"project_id": project_id, "segment_id": segment_id, "model": model}
+    return cursor.execute(sql("frames", "unembedded"), named).fetchall()
 
 
 def add_embedding(cursor: Cursor, segment_id: int, model: str, pts_ms: Sequence[int], path: str) -> None:
@@ -111,7 +117,17 @@ def detected(cursor: Cursor, segment_id: int, detector: str, boxes: Mapping[int,
             best_first = sorted(boxes[pts_ms], key=lambda box: (-box.score, box.xyxy))
             for ordinal, box in enumerate(best_first):
                 word = box.prompt or box.label
-                copy.write_row((segment_id, pts_ms, detector, ordinal, word, box.score, *box.xyxy))
+                vote = (box.agreement, box.model or None)
+                copy.write_row((segment_id, pts_ms, detector, ordinal, word, box.score, *box.xyxy, *vote))
+
+
+def boxes(cursor: Cursor, segment_id: int, detector: str) -> dict[int, list[Box]]:
+    """Stored boxes by pts_ms of every frame that this detector has seen; the label is the detector's word."""
+    named = {"segment_id": segment_id, "detector": detector}
+    found: dict[int, list[Box]] = {row.pts_ms: [] for row in cursor.execute(sql("frames", "runs"), named)}
+    for b in cursor.execute(sql("frames", "boxes"), named):
+        found[b.pts_ms].append(Box(b.prompt, b.score, (b.x1, b.y1, b.x2, b.y2), b.prompt))
+    return found
 
 
 def _copy_frames(cursor: Cursor, segment_id: int, rows: Sequence[FrameRow]) -> None:

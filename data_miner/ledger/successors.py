@@ -12,11 +12,12 @@ from data_miner.sources.policy import judge, policy_of
 WINDOW = 32  # segments that wait for their admission at a time
 
 # What the end of a stage can make possible; of all else a finish would ask in vain.
-_ALL = frozenset({"videos", "segments", "filter", "dedup", "detect"})
+_ALL = frozenset({"videos", "segments", "filter", "embed", "dedup", "detect"})
 _AFTER = {
     "download": _ALL - {"detect"},  # a second project finds segments that are extracted
     "extract": frozenset({"segments", "filter"}),
-    "filter": frozenset({"filter", "dedup"}),
+    "filter": frozenset({"filter", "embed", "dedup"}),
+    "embed": frozenset({"embed", "dedup"}),
     "dedup": frozenset({"dedup", "detect"}),
     "detect": frozenset({"detect"}),
 }
@@ -41,11 +42,25 @@ def derive(cursor: Cursor, project_id: int, video_id: str | None = None, parts: 
     if "segments" in parts:
         _cut(cursor, row.plan["extract"], scope)
         made += _insert(cursor, "extract", scope) if "extract" in stages else 0
-    for stage in ("filter", "dedup", "detect"):
+    dedup = row.plan["dedup"]["params"]
+    scope.update(window=WINDOW, embedding=dedup.get("embedding"), known=dedup.get("known"))
+    for stage in ("filter", "embed", "dedup", "detect"):
         if stage in parts and stage in stages:
             own = {"key": row.plan[stage]["key"], "runtime_key": row.plan[stage]["runtime_key"]}
-            made += _insert(cursor, stage, {**scope, **own, "window": WINDOW})
+            made += _insert(cursor, stage, {**scope, **own})
+            if stage == "embed" and video_id is None and scope["known"]:
+                made += _insert(cursor, "embed_known", {**scope, **own})
     return made
+
+
+def words_changed(cursor: Cursor, project_id: int) -> None:
+    """A person rejected, labelled or took something back: judge, decide and derive anew, from stored numbers.
+
+    Lock the project's videos first; takes its turn.
+    """
+    verdicts.judge_frames(cursor, project_id)
+    order.redecide_all(cursor, project_id)
+    derive(cursor, project_id)
 
 
 def derive_after(cursor: Cursor, project_id: int | None, video_id: str | None, stage: str | None = None) -> int:

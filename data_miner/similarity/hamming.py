@@ -69,6 +69,15 @@ class HammingIndex:
             verdicts[start : start + _BLOCK] = self._admit_block(block)
         return verdicts
 
+    def nearest(self, hashes: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Index (in kept order) and distance in bits of the nearest kept hash of each; -1 where none is within."""
+        hashes = np.asarray(hashes, np.uint64)
+        best = np.empty(len(hashes), np.int64)
+        for start in range(0, len(hashes), _BLOCK):
+            best[start : start + _BLOCK] = self._nearest(hashes[start : start + _BLOCK])
+        is_none = best == _NONE
+        return np.where(is_none, -1, best & ((1 << _INDEX_BITS) - 1)), np.where(is_none, -1, best >> _INDEX_BITS)
+
     def neighbours(self, hash_: int) -> NDArray[np.int64]:
         """Indices (in kept order) of all kept hashes within the radius of one hash."""
         query = np.array([hash_], np.uint64)

@@ -57,9 +57,11 @@ class StagePlan:
     runtime: Mapping[str, Any] = field(default_factory=dict)  # what must be loaded
 
     @property
-    def missing_model(self) -> str | None:
-        """The model that is not on this machine yet; until it is, no job of this stage is derived."""
-        return str(self.runtime["model"]) if self.runtime.get("digest") == "" else None
+    def missing_models(self) -> tuple[str, ...]:
+        """Models that are not on this machine yet; until they are, no job of this stage is derived."""
+        models = [self.runtime, *self.runtime.get("members", ())]
+        models += [model["text"] for model in models if "text" in model]
+        return tuple(dict.fromkeys(str(model["model"]) for model in models if model.get("digest") == ""))
 
     @property
     def runtime_key(self) -> str:

@@ -1,4 +1,4 @@
-"""Dedup: admit a segment's passed frames in data order; no two kept frames are within the configured distance."""
+"""Dedup: admit a segment's passed frames in data order; no two kept frames are within the configured distances."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,23 @@ from numpy.typing import NDArray
 
 from data_miner.config.schema import ProjectConfig
 from data_miner.errors import NotNowError
-from data_miner.ledger import frames, order, verdicts
+from data_miner.ledger import admission, frames, order
+from data_miner.ledger.admission import Frames, Standing, Verdict
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.jobs import Job
 from data_miner.records import key_of
-from data_miner.similarity.hamming import HammingIndex
+from data_miner.similarity.gallery import Gallery, Match
+from data_miner.stages import vectors
 from data_miner.stages.base import Beat, Node, Outcome, Runner, Share, StagePlan
+from data_miner.stages.known import digest_of
+
+Place = tuple[int, int]  # (segment_id, pts_ms)
+Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Dedup:
-    """Keep the first of everything that looks alike."""
+    """Keep the first of everything that looks alike, and nothing that looks like a known or a rejected picture."""
 
     name: ClassVar[str] = "dedup"
     version: ClassVar[int] = 1
@@ -28,8 +34,12 @@ class Dedup:
 
     @classmethod
     def plan(cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]) -> StagePlan:
-        """The key names the rule; a changed rule decides all again, from stored hashes."""
-        params = {"hash_distance": config.dedup.hash_distance}
+        """The key names the rule; a changed rule decides all again, from stored hashes and vectors."""
+        params: dict[str, Any] = {"hash_distance": config.dedup.hash_distance}
+        if "embed" in upstream:
+            params.update(cosine=config.dedup.cosine, embedding=upstream["embed"].key)
+        if config.dedup.against:
+            params["known"] = digest_of([Path(folder) for folder in config.dedup.against])
         return StagePlan(key=key_of(stage=cls.name, version=cls.version, **params), params=params)
 
     @classmethod
@@ -42,35 +52,78 @@ class Dedup:
         return _Runner(node)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Something in the gallery: a frame, or (place None) a picture of a known set."""
+
+    word: str | None  # reason for what looks like it; None: duplicate or similar
+    place: Place | None = None
+
+
 class _Index:
-    """A project's kept frames in memory, true at one dedup version."""
+    """A project's gallery in memory, true at one dedup version."""
 
-    def __init__(self, kept: verdicts.KeptFrames, key: str, radius: int | None) -> None:
-        self.version, self.key = kept.version, key
-        self._places = list(zip(kept.segment_ids.tolist(), kept.pts_ms.tolist(), strict=True))
-        self._hashes = HammingIndex(radius) if radius is not None else None
-        if self._hashes is not None:
-            self._hashes.add(kept.phash)
+    def __init__(self, found: Standing, key: str, params: Mapping[str, Any], vector_of: "_VectorOf") -> None:
+        self.version, self.key = found.version, key
+        cosine = params["cosine"] if params.get("embedding") else None
+        self._gallery: Gallery[_Entry] = Gallery(params["hash_distance"], cosine)
+        self._gallery.add([_Entry("known")] * len(found.known), found.known, vector_of.known)
+        human = [_Entry(None, place) for place in found.human.places]
+        matches = self._gallery.admit(human, found.human.phash, vector_of.all(found.human))
+        self._human = {
+            place: _verdict(place[1], match) for place, match in zip(found.human.places, matches, strict=True)
+        }
+        for entries, rows in (
+            ([_Entry("rejected", place) for place in found.rejected.places], found.rejected),
+            ([_Entry(None, place) for place in found.kept.places], found.kept),
+        ):
+            self._gallery.add(entries, rows.phash)
+            there = [i for i, place in enumerate(rows.places) if place in vector_of]
+            self._gallery.add([entries[i] for i in there], None, vector_of.these([rows.places[i] for i in there]))
 
-    def admit(
-        self, segment_id: int, pts_ms: NDArray[np.int64], phash: NDArray[np.uint64]
-    ) -> list[tuple[int, int | None, int | None]]:
-        """Verdicts on (pts_ms, representative segment, representative pts_ms); None: kept."""
-        nearest = self._hashes.admit(phash) if self._hashes is not None else np.full(len(phash), -1)
-        found: list[tuple[int, int | None, int | None]] = []
-        for time, kept in zip(pts_ms.tolist(), nearest.tolist(), strict=True):
-            if kept < 0:
-                self._places.append((segment_id, time))
-                found.append((time, None, None))
-            else:
-                found.append((time, *self._places[kept]))
-        return found
+    def admit(self, new: Frames, vector_of: "_VectorOf") -> list[Verdict]:
+        """Verdicts on a segment's passed frames, in order of time; a person's own were decided before all."""
+        rows = [i for i, place in enumerate(new.places) if place not in self._human]
+        places = [new.places[i] for i in rows]
+        matches = self._gallery.admit(
+            [_Entry(None, place) for place in places], new.phash[rows], vector_of.these(places)
+        )
+        found = {place: _verdict(place[1], match) for place, match in zip(places, matches, strict=True)}
+        return [self._human.get(place) or found[place] for place in new.places]
+
+
+def _verdict(pts_ms: int, match: Match[_Entry] | None) -> Verdict:
+    if match is None:
+        return Verdict(pts_ms)
+    place = match.entry.place or (None, None)
+    return Verdict(pts_ms, match.entry.word or ("duplicate" if match.by_hash else "similar"), *place)
+
+
+class _VectorOf:
+    """Vectors by frame; none at all where dedup is by hash only."""
+
+    def __init__(self, by_place: Mapping[Place, Vectors] | None, known: Vectors | None = None) -> None:
+        self._by_place, self.known = by_place, known
+
+    def __contains__(self, place: Place) -> bool:
+        return self._by_place is not None and place in self._by_place
+
+    def all(self, rows: Frames) -> Vectors | None:
+        return self.these(rows.places)
+
+    def these(self, places: Sequence[Place]) -> Vectors | None:
+        """(n, d) in the order of the places; NotNowError when one is not embedded yet."""
+        if self._by_place is None or not places:
+            return None
+        if any(place not in self._by_place for place in places):
+            raise NotNowError("a frame is not embedded yet")
+        return np.stack([self._by_place[place] for place in places])
 
 
 @dataclass(frozen=True, slots=True)
 class _Admitted:
-    version: int
-    frames: Sequence[tuple[int, int | None, int | None]]
+    index: _Index
+    verdicts: Sequence[Verdict]
 
 
 class _Runner:
@@ -89,22 +142,43 @@ class _Runner:
             if not order.is_next(cursor, project_id, segment_id):
                 raise NotNowError("a segment before this one is undecided")
             own = frames.params(cursor, project_id, "dedup")
-            kept = None
-            if index is None or index.key != own.key or not verdicts.is_version(cursor, project_id, index.version):
-                kept = verdicts.kept_frames(cursor, project_id)
-            pts_ms, phash = verdicts.passed_hashes(cursor, project_id, segment_id)
-        if kept is not None:
-            index = _Index(kept, own.key, own.params["hash_distance"])
+            found = None
+            if index is None or index.key != own.key or not admission.is_version(cursor, project_id, index.version):
+                found = admission.standing(cursor, project_id, own.params.get("known"))
+            new = admission.passed_frames(cursor, project_id, segment_id)
+            groups = [new] if found is None else [new, found.human, found.rejected, found.kept]
+            parts, known = self._embeddings(cursor, own.params, groups)
+        vector_of = self._vectors(parts, known)
+        if found is not None:
+            index = _Index(found, own.key, own.params, vector_of)
         assert index is not None
-        admitted = index.admit(segment_id, pts_ms, phash)
-        return Outcome(rows=(index, _Admitted(index.version, admitted)), items=len(admitted))
+        verdicts = index.admit(new, vector_of)
+        return Outcome(rows=_Admitted(index, verdicts), items=len(verdicts))
 
     def save(self, cursor: Cursor, job: Job, outcome: Outcome) -> None:
-        index, admitted = outcome.rows
+        made: _Admitted = outcome.rows
         project_id, segment_id = int(job.project_id or 0), int(job.segment_id or 0)
-        index.version = verdicts.admit(cursor, project_id, segment_id, admitted.version, admitted.frames)
+        made.index.version = admission.admit(cursor, project_id, segment_id, made.index.version, made.verdicts)
         # If this commit fails the ledger's version stays behind, and the next job sees that and rebuilds.
-        self._indexes[project_id] = index
+        self._indexes[project_id] = made.index
 
     def close(self) -> None:
         self._indexes.clear()
+
+    @staticmethod
+    def _embeddings(cursor: Cursor, params: Mapping[str, Any], groups: Sequence[Frames]) -> tuple[Any, str | None]:
+        """Where the vectors of these frames and of the known pictures lie; (None, None) without a model."""
+        model, digest = params.get("embedding"), params.get("known")
+        if not model:
+            return None, None
+        segments = np.unique(np.concatenate([rows.segment_ids for rows in groups])).tolist()
+        known = admission.known_embedding(cursor, digest, model) if digest else None
+        if digest and known is None:
+            raise NotNowError("the known pictures are not embedded yet")
+        return admission.embeddings(cursor, segments, model), known
+
+    def _vectors(self, parts: Any, known: str | None) -> _VectorOf:
+        if parts is None:
+            return _VectorOf(None)
+        store = self._node.store
+        return _VectorOf(vectors.read_parts(store, parts), vectors.read(store, known) if known else None)

@@ -41,7 +41,8 @@ class Extract:
         from data_miner.media.quality import RECIPE
         from data_miner.media.reader import VERSION
 
-        params = config.extract.model_dump(mode="json")
+        other = {"fps"} if config.extract.strategy == "scene" else {"scene_threshold"}
+        params = config.extract.model_dump(mode="json", exclude=other)
         return StagePlan(
             key=key_of(stage=cls.name, version=[cls.version, VERSION], measured=RECIPE, **params),
             params=params,

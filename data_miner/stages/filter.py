@@ -3,7 +3,6 @@
 Embeddings are kept, so that a changed prompt costs text and no pixels.
 """
 
-import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_miner.config.schema import ProjectConfig
-from data_miner.errors import SmallerError
 from data_miner.ledger import frames, verdicts
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.jobs import Job
 from data_miner.models import registry
 from data_miner.records import FrameScore, key_of
+from data_miner.stages import vectors
 from data_miner.stages.base import Beat, Node, Outcome, Runner, Share, StagePlan, model_of
 
 Vectors = NDArray[np.float32]
@@ -88,9 +87,7 @@ class _Runner:
             segment = frames.segment(cursor, segment_id)
             good = frames.good_frames(cursor, project_id, segment_id)
             parts = frames.embeddings(cursor, segment_id, own.params["embedding"])
-        known: dict[int, Vectors] = {}
-        for part in parts:
-            known.update(zip(part.pts_ms, np.load(io.BytesIO(self._node.store.read(part.path))), strict=True))
+        known = {pts_ms: vector for (_, pts_ms), vector in vectors.read_parts(self._node.store, parts).items()}
         jpegs = {
             row.pts_ms: self._node.store.read(segment.shard, row.shard_offset, row.size_bytes)
             for row in good
@@ -102,13 +99,13 @@ class _Runner:
         if len(work.pts_ms) == 0:
             return Outcome(rows=_Scored(work.key, [], None))
         started = time.monotonic()
-        fresh = self._embed(work, beat)
-        embedded = time.monotonic()
-        vectors = np.stack([fresh[t] if t in fresh else work.known[t] for t in work.pts_ms.tolist()])
-        scores = list(self._score(work, vectors))
+        fresh = vectors.embed(self._model(), work.jpegs, int(work.params["batch"]), beat) if work.jpegs else {}
+        embedded, every = time.monotonic(), {**work.known, **fresh}
+        scores = list(self._score(work, np.stack([every[t] for t in work.pts_ms.tolist()])))
         part = None
         if fresh:
-            part = (sorted(fresh), self._put(job, np.stack([fresh[t] for t in sorted(fresh)])))
+            stacked = np.stack([fresh[t] for t in sorted(fresh)])
+            part = (sorted(fresh), vectors.put(self._node.store, job, stacked))
         seconds = {"embed": embedded - started, "score": time.monotonic() - embedded}
         return Outcome(rows=_Scored(work.key, scores, part), items=len(fresh), seconds=seconds)
 
@@ -125,25 +122,6 @@ class _Runner:
         if self._scorer is not None:
             self._scorer.close()
 
-    def _embed(self, work: _Work, beat: Beat) -> dict[int, Vectors]:
-        from data_miner.media import jpeg
-
-        fresh: dict[int, Vectors] = {}
-        times, batch = list(work.jpegs), int(work.params["batch"])
-        while times:
-            now = times[:batch]
-            try:
-                vectors = self._model().embed_images([jpeg.decode(work.jpegs[t]) for t in now])
-            except SmallerError:
-                if batch == 1:
-                    raise
-                batch = max(1, batch // 2)
-                continue
-            fresh.update(zip(now, vectors, strict=True))
-            times = times[len(now) :]
-            beat(len(fresh))
-        return fresh
-
     def _score(self, work: _Work, vectors: Vectors) -> Any:
         best = {name: self._best(vectors, words) for name, words in work.params["prompts"].items() if words}
         nothing = [(None, None)] * len(vectors)
@@ -158,12 +136,6 @@ class _Runner:
             self._texts.update(zip(new, self._model().embed_texts(new), strict=True))
         scores = self._model().scores(vectors, np.stack([self._texts[prompt] for prompt in prompts]))
         return [(float(row[k]), prompts[k]) for row, k in zip(scores, scores.argmax(axis=1), strict=True)]
-
-    def _put(self, job: Job, vectors: Vectors) -> str:
-        key, data = f"embeddings/{job.artifact}.npy", io.BytesIO()
-        np.save(data, vectors.astype(np.float32))
-        self._node.store.put_bytes(key, data.getvalue())
-        return key
 
     def _model(self) -> Any:
         if self._scorer is None:

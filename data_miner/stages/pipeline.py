@@ -1,6 +1,6 @@
 """A pipeline: which stages run, in order, and what each of them needs under a project's configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -11,11 +11,19 @@ from data_miner.stages.base import Share, Stage, StagePlan
 from data_miner.stages.dedup import Dedup
 from data_miner.stages.detect import Detect
 from data_miner.stages.download import Download
+from data_miner.stages.embed import Embed
 from data_miner.stages.expand import Expand
 from data_miner.stages.extract import Extract
 from data_miner.stages.filter import Filter
 
-STAGES: dict[str, type[Stage]] = {stage.name: stage for stage in (Expand, Download, Extract, Filter, Dedup, Detect)}
+STAGES: dict[str, type[Stage]] = {
+    stage.name: stage for stage in (Expand, Download, Extract, Filter, Embed, Dedup, Detect)
+}
+
+_WANTED: dict[str, Callable[[ProjectConfig], bool]] = {  # stages that a project may do without
+    "embed": lambda config: config.dedup.model is not None,
+    "detect": lambda config: bool(config.detect.detectors),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +47,16 @@ def plan_project(config: ProjectConfig, pipeline: Pipeline, models: Sequence[Pat
     """
     plans: dict[str, StagePlan] = {}
     for name, stage in STAGES.items():
-        if name != "detect" or config.detect.model:
+        if _WANTED.get(name, _always)(config):
             plans[name] = stage.plan(config, plans, models)
     wanted = [name for name in pipeline.stages if name in plans]
-    missing = {name: plans[name].missing_model for name in wanted if plans[name].missing_model}
+    missing = {name: list(plans[name].missing_models) for name in wanted if plans[name].missing_models}
     return {
         **{name: plan.stored() for name, plan in plans.items()},
         "stages": list(takewhile(lambda name: name not in missing, wanted)),
         "missing": missing,
     }
+
+
+def _always(config: ProjectConfig) -> bool:
+    return True

@@ -6,6 +6,7 @@ Three films of numbered patterns, of which the first two show the same, and one 
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_miner.cli.preparation import load, registration
 from data_miner.config.settings import Settings
@@ -16,7 +17,8 @@ from data_miner.ledger import frames, jobs, meta, projects, stats, successors
 from data_miner.ledger.connection import Ledger
 from data_miner.ledger.jobs import Job
 from data_miner.records import Box
-from data_miner.stages.base import Node
+from data_miner.stages import known
+from data_miner.stages.base import Node, Runner
 from data_miner.stages.pipeline import STAGES
 from data_miner.store.artifacts import Store
 from pipelines.mine import PIPELINE
@@ -72,17 +74,20 @@ def prepare(folder: Path) -> Place:
     return place
 
 
-def mine(ledger: Ledger, place: Place) -> None:
-    """Register the project and do all its jobs, one after the other."""
+def mine(ledger: Ledger, place: Place, *overrides: str) -> int:
+    """Register the project, as `run --set` would, and do all its jobs, one after the other; returns its id."""
     settings = place.settings
-    name, config = load(str(place.file), settings, (), None)
-    wanted = registration(name, config, PIPELINE, settings)
+    name, config = load(str(place.file), settings, overrides, None)
     store, paces = Store(settings.store), load_sites(settings)
     found = store.claim_identity(uuid.uuid4().hex)
+    wanted = registration(name, config, PIPELINE, settings)
+    if config.dedup.against:
+        known.keep(ledger, store, [Path(folder) for folder in config.dedup.against])
     with ledger.transaction() as cursor:
         meta.keep_store_id(cursor, found)
-        projects.register(cursor, wanted, paces)
+        project_id, _ = projects.register(cursor, wanted, paces)
     work_off(ledger, settings, paces)
+    return project_id
 
 
 def work_off(ledger: Ledger, settings: Settings, paces: Sites) -> None:
@@ -91,27 +96,36 @@ def work_off(ledger: Ledger, settings: Settings, paces: Sites) -> None:
     worker = uuid.uuid4()
     with ledger.transaction() as cursor:
         jobs.register_worker(cursor, worker, "test", identity())
-    while (job := _claimed(ledger, worker)) is not None:
-        _do(node, job, worker)
+    runners: dict[tuple[str, str], Runner] = {}
+    while (claimed := _claimed(ledger, worker)) is not None:
+        job, runtime = claimed
+        key = (job.stage, str(runtime))
+        if key not in runners and not _is_made_up(job, runtime):
+            runners[key] = STAGES[job.stage].from_runtime(runtime).open(node)
+        _do(node, job, worker, runners.get(key))
 
 
-def _claimed(ledger: Ledger, worker: uuid.UUID) -> Job | None:
+def _claimed(ledger: Ledger, worker: uuid.UUID) -> tuple[Job, Any] | None:
     with ledger.transaction() as cursor:
         plans = projects.plans(cursor).values()
         for plan in plans:
             for stage in plan["stages"]:
                 job = jobs.claim(cursor, stage, plan[stage]["runtime_key"], worker)
                 if job is not None:
-                    return job
+                    return job, plan[stage]["runtime"]
     return None
 
 
-def _do(node: Node, job: Job, worker: uuid.UUID) -> None:
+def _is_made_up(job: Job, runtime: Any) -> bool:
+    """Is this a job of the detector that is none?"""
+    return job.stage == "detect" and str(runtime.get("model", "")).endswith("/thing.pt")
+
+
+def _do(node: Node, job: Job, worker: uuid.UUID, runner: Runner | None) -> None:
     try:
-        if job.stage == "detect":
+        if runner is None:
             _box(node, job)
             return
-        runner = STAGES[job.stage].from_runtime({}).open(node)
         outcome = runner.process(job, runner.load(job), lambda progress: None)
     except (JobError, NotNowError) as error:
         assert isinstance(error, JobError), f"{job.stage} came too early: {error}"

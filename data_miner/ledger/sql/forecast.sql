@@ -33,7 +33,8 @@ WHERE ps.project_id = %(project_id)s AND s.shard IS NULL
 -- Frames that are here and still to be scored (and embedded first), compared, or looked at by the detector.
 WITH p AS (
     SELECT id, plan #>> '{filter,key}' AS key, plan #>> '{filter,params,embedding}' AS embedding,
-        (plan #>> '{filter,params,is_scored}')::boolean AS is_scored, plan #>> '{detect,key}' AS detector
+        (plan #>> '{filter,params,is_scored}')::boolean AS is_scored, plan #>> '{detect,key}' AS detector,
+        plan #>> '{embed,key}' AS embedder
     FROM project WHERE id = %(project_id)s
 ), unscored AS (
     SELECT f.segment_id, f.pts_ms FROM p JOIN project_segment ps ON ps.project_id = p.id
@@ -45,6 +46,9 @@ WITH p AS (
 SELECT (SELECT count(*) FROM unscored)::int AS to_score,
     (SELECT count(*) FROM unscored u WHERE NOT EXISTS (SELECT FROM embedding e, p
         WHERE e.segment_id = u.segment_id AND e.model = p.embedding AND u.pts_ms = ANY(e.pts_ms)))::int AS to_embed,
+    (SELECT count(*) FROM p JOIN project_frame pf ON pf.project_id = p.id AND pf.reason IS NULL
+        WHERE p.embedder IS NOT NULL AND NOT EXISTS (SELECT FROM embedding e
+            WHERE e.segment_id = pf.segment_id AND e.model = p.embedder AND pf.pts_ms = ANY(e.pts_ms)))::int AS to_embed_passed,
     (SELECT count(*) FROM p JOIN project_segment ps ON ps.project_id = p.id AND NOT ps.is_decided
         JOIN project_frame pf ON pf.project_id = p.id AND pf.segment_id = ps.segment_id
         WHERE pf.reason IS NULL)::int AS to_compare,

@@ -21,7 +21,7 @@ COPY frame_score (project_id, segment_id, pts_ms, key, positive, positive_prompt
 FROM STDIN
 
 -- name: copy_boxes
-COPY detection (segment_id, pts_ms, detector, ordinal, prompt, score, x1, y1, x2, y2) FROM STDIN
+COPY detection (segment_id, pts_ms, detector, ordinal, prompt, score, x1, y1, x2, y2, agreement, model) FROM STDIN
 
 -- name: frame_times
 SELECT pts_ms FROM frame WHERE segment_id = %(segment_id)s
@@ -50,7 +50,7 @@ WHERE fr.segment_id = %(segment_id)s
 ORDER BY fr.pts_ms
 
 -- name: embeddings
-SELECT pts_ms, path FROM embedding WHERE segment_id = %(segment_id)s AND model = %(model)s ORDER BY id
+SELECT segment_id, pts_ms, path FROM embedding WHERE segment_id = %(segment_id)s AND model = %(model)s ORDER BY id
 
 -- name: add_embedding
 INSERT INTO embedding (segment_id, model, pts_ms, path) VALUES (%(segment_id)s, %(model)s, %(pts_ms)s, %(path)s)
@@ -71,3 +71,19 @@ ORDER BY fr.pts_ms
 INSERT INTO detection_run (segment_id, pts_ms, detector)
 SELECT %(segment_id)s, pts_ms, %(detector)s FROM unnest(%(pts_ms)s::bigint[]) AS pts_ms
 ON CONFLICT DO NOTHING RETURNING pts_ms
+
+-- name: unembedded
+-- Passed and rejected frames of a segment that have no vector under a model.
+SELECT fr.pts_ms AS id, fr.shard_offset, fr.size_bytes FROM project_frame pf
+JOIN frame fr ON fr.segment_id = pf.segment_id AND fr.pts_ms = pf.pts_ms
+WHERE pf.project_id = %(project_id)s AND pf.segment_id = %(segment_id)s AND (pf.reason IS NULL OR pf.reason = 'rejected')
+  AND NOT EXISTS (SELECT FROM embedding e WHERE e.segment_id = fr.segment_id AND e.model = %(model)s AND fr.pts_ms = ANY(e.pts_ms))
+ORDER BY fr.pts_ms
+
+-- name: runs
+-- Frames of a segment that have a result under a detector's key.
+SELECT pts_ms FROM detection_run WHERE segment_id = %(segment_id)s AND detector = %(detector)s
+
+-- name: boxes
+SELECT pts_ms, prompt, score, x1, y1, x2, y2 FROM detection
+WHERE segment_id = %(segment_id)s AND detector = %(detector)s ORDER BY pts_ms, ordinal

@@ -22,7 +22,7 @@ WITH stuck AS (
       AND (%(project_id)s::int IS NULL OR pv.project_id = %(project_id)s) AND NOT pv.is_held AND NOT pv.is_cut
 )
 UPDATE project_segment ps SET is_held = true FROM stuck
-WHERE stuck.stage IN ('extract', 'filter', 'dedup') AND ps.segment_id = stuck.segment_id
+WHERE stuck.stage IN ('extract', 'filter', 'embed', 'dedup') AND ps.segment_id = stuck.segment_id
   AND ps.project_id = coalesce(stuck.project_id, ps.project_id)
   AND (%(project_id)s::int IS NULL OR ps.project_id = %(project_id)s) AND NOT ps.is_held AND NOT ps.is_decided
 
@@ -43,7 +43,7 @@ WITH sources AS (
     WHERE ps.is_held AND (%(project_id)s::int IS NULL OR ps.project_id = %(project_id)s)
       AND (%(video_id)s::text IS NULL OR ps.video_id = %(video_id)s)
       AND NOT EXISTS (SELECT FROM job j WHERE j.segment_id = ps.segment_id AND j.state IN ('blocked', 'dead')
-                      AND j.stage IN ('extract', 'filter', 'dedup') AND coalesce(j.project_id, ps.project_id) = ps.project_id)
+                      AND j.stage IN ('extract', 'filter', 'embed', 'dedup') AND coalesce(j.project_id, ps.project_id) = ps.project_id)
 ), moves AS (
     UPDATE admission a SET moves = moves + 1
     WHERE a.project_id IN (SELECT project_id FROM sources UNION SELECT project_id FROM videos UNION SELECT project_id FROM segments)
@@ -89,7 +89,7 @@ WITH place AS (
        >= (place.moved, place.ordinal, place.rank, place.video_id, place.start_ms)
     RETURNING ps.segment_id
 ), forgotten AS (
-    UPDATE project_frame pf SET is_kept = NULL, representative_segment_id = NULL, representative_pts_ms = NULL
+    UPDATE project_frame pf SET is_kept = NULL, dedup_reason = NULL, representative_segment_id = NULL, representative_pts_ms = NULL
     FROM again WHERE pf.project_id = %(project_id)s AND pf.segment_id = again.segment_id AND pf.is_kept IS NOT NULL
 )
 UPDATE admission SET dedup_version = dedup_version + 1
@@ -100,7 +100,7 @@ WHERE project_id = %(project_id)s AND EXISTS (SELECT FROM again)
 WITH again AS (
     UPDATE project_segment SET is_decided = false WHERE project_id = %(project_id)s AND is_decided RETURNING segment_id
 ), forgotten AS (
-    UPDATE project_frame pf SET is_kept = NULL, representative_segment_id = NULL, representative_pts_ms = NULL
+    UPDATE project_frame pf SET is_kept = NULL, dedup_reason = NULL, representative_segment_id = NULL, representative_pts_ms = NULL
     FROM again WHERE pf.project_id = %(project_id)s AND pf.segment_id = again.segment_id AND pf.is_kept IS NOT NULL
 )
 UPDATE admission SET dedup_version = dedup_version + 1 WHERE project_id = %(project_id)s

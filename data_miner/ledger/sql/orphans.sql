@@ -11,7 +11,8 @@ WHERE (a.attempt < job.attempt OR a.attempt = job.attempt AND job.state <> 'runn
   AND NOT EXISTS (SELECT FROM "fetch" f WHERE f.id = job.fetch_id AND f.path = a.name)
   AND NOT EXISTS (SELECT FROM segment s WHERE s.id = job.segment_id AND s.shard = a.name)
   AND NOT EXISTS (SELECT FROM embedding e WHERE e.segment_id = job.segment_id AND e.path = a.name)
-  AND (a.kind, job.stage) IN (('videos', 'download'), ('shards', 'extract'), ('embeddings', 'filter'))
+  AND NOT EXISTS (SELECT FROM known_embedding e WHERE e.path = a.name)
+  AND (a.kind, job.stage) IN (('videos', 'download'), ('shards', 'extract'), ('embeddings', 'filter'), ('embeddings', 'embed'))
 
 -- name: ended_attempts
 SELECT a.name FROM unnest(%(names)s::text[], %(jobs)s::bigint[], %(attempts)s::int[]) AS a (name, job_id, attempt)

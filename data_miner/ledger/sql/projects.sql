@@ -102,7 +102,8 @@ UPDATE supervisor SET scaling = %(scaling)s WHERE holder = %(holder)s
 -- One row per kept frame, ordered by video and time, with its video, its place and its numbers.
 SELECT ps.video_id, pf.pts_ms, s.shard, f.shard_offset, f.size_bytes, f.width, f.height, f.sharpness, f.brightness,
     v.url, v.site, v.title, v.uploader, v.uploader_id, v.channel, v.license, v.upload_date, v.duration_s, v.tags, v.extra,
-    pv.split, sc.positive, sc.positive_prompt, sc.negative, sc.negative_prompt, sc.junk, sc.junk_prompt, pf.segment_id
+    pv.split, sc.positive, sc.positive_prompt, sc.negative, sc.negative_prompt, sc.junk, sc.junk_prompt, pf.segment_id,
+    h.video_id IS NOT NULL AS is_human
 FROM project p
 JOIN project_segment ps ON ps.project_id = p.id
 JOIN project_frame pf ON pf.project_id = p.id AND pf.segment_id = ps.segment_id AND pf.is_kept AND pf.reason IS NULL
@@ -112,13 +113,14 @@ JOIN project_video pv ON pv.project_id = p.id AND pv.video_id = ps.video_id
 JOIN video v ON v.id = ps.video_id
 LEFT JOIN frame_score sc ON sc.project_id = p.id AND sc.segment_id = pf.segment_id AND sc.pts_ms = pf.pts_ms
     AND sc.key = p.plan #>> '{filter,key}'
+LEFT JOIN human_label h ON h.project_id = p.id AND h.video_id = ps.video_id AND h.pts_ms = pf.pts_ms
 WHERE p.id = %(project_id)s
-  AND (NOT p.plan ? 'detect' OR EXISTS (SELECT FROM detection_run r WHERE r.segment_id = pf.segment_id AND r.pts_ms = pf.pts_ms
+  AND (NOT p.plan ? 'detect' OR h.video_id IS NOT NULL OR EXISTS (SELECT FROM detection_run r WHERE r.segment_id = pf.segment_id AND r.pts_ms = pf.pts_ms
        AND r.detector = p.plan #>> '{detect,key}'))
 ORDER BY ps.video_id, pf.pts_ms
 
 -- name: export_boxes
-SELECT segment_id, pts_ms, label, prompt, score, x1, y1, x2, y2 FROM project_box
+SELECT segment_id, pts_ms, label, prompt, score, x1, y1, x2, y2, agreement, model, is_human FROM project_box
 WHERE project_id = %(project_id)s ORDER BY segment_id, pts_ms, ordinal
 
 -- name: set_split

@@ -14,10 +14,10 @@ WHERE own.project_id = %(project_id)s AND own.state IN ('waiting', 'running', 'b
 -- jobs that are left, what is done from the videos: a project's finished jobs are never read. A video that dedup
 -- cannot admit before others are through waits for dedup.
 WITH open AS (
-    SELECT stage, video_id, CASE
+    SELECT CASE stage WHEN 'embed' THEN 'dedup' ELSE stage END AS stage, video_id, CASE
         WHEN bool_or(state = 'dead') THEN 'dead' WHEN bool_or(state = 'blocked') THEN 'blocked'
         WHEN bool_or(state = 'running') THEN 'running' ELSE 'waiting' END AS state
-    FROM project_job WHERE project_id = %(project_id)s AND stage <> 'expand'
+    FROM project_job WHERE project_id = %(project_id)s AND video_id IS NOT NULL
       AND state IN ('waiting', 'running', 'blocked', 'dead') GROUP BY 1, 2
 ), unfiltered AS (
     SELECT DISTINCT video_id FROM project_segment WHERE project_id = %(project_id)s AND filtered IS NULL
@@ -43,7 +43,7 @@ FROM found FULL JOIN open USING (stage, video_id)
 WHERE coalesce(open.state, found.state) IS NOT NULL GROUP BY 1, 2
 
 -- name: failures
-SELECT stage, coalesce(reason, 'error') AS reason, count(*)::int AS n
+SELECT CASE stage WHEN 'embed' THEN 'dedup' ELSE stage END AS stage, coalesce(reason, 'error') AS reason, count(*)::int AS n
 FROM project_job WHERE project_id = %(project_id)s AND state = 'dead' GROUP BY 1, 2 ORDER BY 1, 2
 
 -- name: videos
@@ -86,14 +86,16 @@ UNION ALL
 SELECT 'filter', reason, count(*)::int FROM project_frame
 WHERE project_id = %(project_id)s AND reason IS NOT NULL AND reason <> 'unscored' GROUP BY 2
 UNION ALL
-SELECT 'dedup', 'duplicate', count(*)::int FROM project_frame
-WHERE project_id = %(project_id)s AND NOT is_kept AND reason IS NULL HAVING count(*) > 0
+SELECT 'dedup', dedup_reason, count(*)::int FROM project_frame
+WHERE project_id = %(project_id)s AND NOT is_kept AND reason IS NULL GROUP BY 2
 UNION ALL
 SELECT 'detect', 'no_detection', count(*)::int FROM project p
 JOIN project_frame pf ON pf.project_id = p.id AND pf.is_kept AND pf.reason IS NULL
 JOIN detection_run r ON r.segment_id = pf.segment_id AND r.pts_ms = pf.pts_ms AND r.detector = p.plan #>> '{detect,key}'
 WHERE p.id = %(project_id)s AND NOT EXISTS (SELECT FROM project_box b WHERE b.project_id = p.id
-    AND b.segment_id = pf.segment_id AND b.pts_ms = pf.pts_ms) HAVING count(*) > 0
+    AND b.segment_id = pf.segment_id AND b.pts_ms = pf.pts_ms)
+  AND NOT EXISTS (SELECT FROM human_label h JOIN project_segment ps ON ps.project_id = h.project_id AND ps.video_id = h.video_id
+                  WHERE h.project_id = p.id AND ps.segment_id = pf.segment_id AND h.pts_ms = pf.pts_ms) HAVING count(*) > 0
 
 -- name: boxes
 SELECT label, count(*)::int AS n FROM project_box WHERE project_id = %(project_id)s GROUP BY 1 ORDER BY 2 DESC, 1

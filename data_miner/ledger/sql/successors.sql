@@ -27,13 +27,19 @@ ON CONFLICT (stage, source_id, fetch_id, segment_id, project_id) DO UPDATE
     WHERE job.state IN ('done', 'superseded')
 
 -- name: unjudged
--- What a verdict on a video rests on: the policy, what is known of it, and whether its site gives it. What is here
--- already stays: that a site stopped giving a video takes nothing away.
+-- What a verdict on a video rests on: a person's word first, then the policy, what is known of it, and whether its site
+-- gives it. What is here already stays: that a site stopped giving a video takes nothing away.
 SELECT * FROM (
-    SELECT v.*, pv.is_cut, pv.judged AS judged_by,
-        concat_ws(' ', %(policy)s::text, extract(epoch FROM v.metadata_at), CASE WHEN f.fetched_at IS NULL THEN v.skipped END) AS grounds,
-        CASE WHEN f.fetched_at IS NULL THEN v.skipped END AS refused
+    SELECT v.*, pv.is_cut, pv.judged AS judged_by, word.refused,
+        concat_ws(' ', %(policy)s::text, extract(epoch FROM v.metadata_at), word.refused) AS grounds
     FROM project_video pv JOIN video v ON v.id = pv.video_id LEFT JOIN "fetch" f ON f.id = pv.fetch_id
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN EXISTS (SELECT FROM forgotten w WHERE w.video_id = v.id)
+          OR EXISTS (SELECT FROM forgotten w WHERE w.uploader IS NOT NULL AND is_by(v, w.uploader)) THEN 'forgotten'
+        WHEN EXISTS (SELECT FROM rejection r WHERE r.project_id = pv.project_id AND r.video_id = v.id AND r.pts_ms IS NULL)
+          OR EXISTS (SELECT FROM rejection r WHERE r.project_id = pv.project_id AND r.uploader IS NOT NULL AND is_by(v, r.uploader))
+        THEN 'rejected'
+        WHEN f.fetched_at IS NULL THEN v.skipped END AS refused) AS word
     WHERE pv.project_id = %(project_id)s AND (%(video_id)s::text IS NULL OR pv.video_id = %(video_id)s)
 ) AS known WHERE judged_by IS DISTINCT FROM grounds
 
@@ -144,6 +150,38 @@ ON CONFLICT (stage, source_id, fetch_id, segment_id, project_id) DO UPDATE
         failures = 0, deaths = 0, not_before = NULL, reason = NULL, detail = NULL, changed_at = now()
     WHERE job.state IN ('waiting', 'done', 'superseded', 'dead')
 
+-- name: embed
+-- Passed pictures, and rejected ones (what looks like them is not wanted), that have no vector for dedup's cosine yet.
+INSERT INTO job (stage, segment_id, project_id, video_id, key, runtime_key, moved, ordinal, rank, start_ms)
+SELECT 'embed', ps.segment_id, ps.project_id, ps.video_id, %(key)s, %(runtime_key)s, ps.moved, ps.ordinal, ps.rank, ps.start_ms
+FROM project_segment ps JOIN segment s ON s.id = ps.segment_id
+WHERE ps.project_id = %(project_id)s AND (%(video_id)s::text IS NULL OR ps.video_id = %(video_id)s)
+  AND s.shard IS NOT NULL AND ps.filtered IS NOT NULL AND NOT ps.is_decided AND NOT ps.is_held
+  AND EXISTS (SELECT FROM project_frame pf WHERE pf.project_id = ps.project_id AND pf.segment_id = ps.segment_id
+              AND (pf.reason IS NULL OR pf.reason = 'rejected')
+              AND NOT EXISTS (SELECT FROM embedding e WHERE e.segment_id = pf.segment_id AND e.model = %(key)s AND pf.pts_ms = ANY(e.pts_ms)))
+  AND NOT EXISTS (SELECT FROM job j WHERE j.segment_id = ps.segment_id AND j.stage = 'embed' AND j.project_id = ps.project_id
+                  AND NOT (j.state IN ('done', 'superseded')
+                           OR j.state IN ('waiting', 'dead') AND (j.key, j.runtime_key) <> (%(key)s, %(runtime_key)s)))
+ON CONFLICT (stage, source_id, fetch_id, segment_id, project_id) DO UPDATE
+    SET state = 'waiting', key = excluded.key, runtime_key = excluded.runtime_key,
+        moved = excluded.moved, ordinal = excluded.ordinal, rank = excluded.rank,
+        failures = 0, deaths = 0, not_before = NULL, reason = NULL, detail = NULL, changed_at = now()
+    WHERE job.state IN ('waiting', 'done', 'superseded', 'dead')
+
+-- name: embed_known
+-- The pictures never to mine again: one job of the project, on no segment.
+INSERT INTO job (stage, project_id, key, runtime_key)
+SELECT 'embed', %(project_id)s, %(key)s, %(runtime_key)s FROM known_set k
+WHERE k.digest = %(known)s AND NOT EXISTS (SELECT FROM known_embedding e WHERE e.digest = k.digest AND e.model = %(key)s)
+  AND NOT EXISTS (SELECT FROM job j WHERE j.project_id = %(project_id)s AND j.stage = 'embed' AND j.segment_id IS NULL
+                  AND NOT (j.state IN ('done', 'superseded')
+                           OR j.state IN ('waiting', 'dead') AND (j.key, j.runtime_key) <> (%(key)s, %(runtime_key)s)))
+ON CONFLICT (stage, source_id, fetch_id, segment_id, project_id) DO UPDATE
+    SET state = 'waiting', key = excluded.key, runtime_key = excluded.runtime_key,
+        failures = 0, deaths = 0, not_before = NULL, reason = NULL, detail = NULL, changed_at = now()
+    WHERE job.state IN ('waiting', 'done', 'superseded', 'dead')
+
 -- name: dedup
 -- The next segments in data order that are filtered, and lie before the first source that has not answered and the
 -- first wanted video that is not cut. Admission goes in this order, so a window is enough and costs the same at any size.
@@ -165,13 +203,30 @@ WITH barrier AS (
     SELECT segment_id, video_id, moved, ordinal, rank, start_ms, filtered FROM project_segment
     WHERE project_id = %(project_id)s AND NOT is_decided AND NOT is_held
     ORDER BY moved, ordinal, rank, video_id, start_ms LIMIT %(window)s
+), lacking AS (
+    SELECT n.*, filtered IS NULL OR %(embedding)s::text IS NOT NULL AND EXISTS (
+        SELECT FROM project_frame pf WHERE pf.project_id = %(project_id)s AND pf.segment_id = n.segment_id AND pf.reason IS NULL
+          AND NOT EXISTS (SELECT FROM embedding e WHERE e.segment_id = pf.segment_id AND e.model = %(embedding)s AND pf.pts_ms = ANY(e.pts_ms))
+    ) AS is_lacking FROM next_ones n
 ), ready AS (
-    SELECT *, count(*) FILTER (WHERE filtered IS NULL)
-        OVER (ORDER BY moved, ordinal, rank, video_id, start_ms ROWS UNBOUNDED PRECEDING) AS unfiltered FROM next_ones
+    SELECT *, count(*) FILTER (WHERE is_lacking)
+        OVER (ORDER BY moved, ordinal, rank, video_id, start_ms ROWS UNBOUNDED PRECEDING) AS unready FROM lacking
 )
 INSERT INTO job (stage, segment_id, project_id, video_id, key, moved, ordinal, rank, start_ms)
 SELECT 'dedup', r.segment_id, %(project_id)s, r.video_id, %(key)s, r.moved, r.ordinal, r.rank, r.start_ms
-FROM ready r WHERE r.unfiltered = 0
+FROM ready r WHERE r.unready = 0
+  -- What everything is compared with comes first: known pictures, and those a person has spoken on.
+  AND (%(embedding)s::text IS NULL OR %(known)s::text IS NULL
+       OR EXISTS (SELECT FROM known_embedding e WHERE e.digest = %(known)s AND e.model = %(embedding)s))
+  AND NOT EXISTS (SELECT FROM human_label h JOIN project_segment ps ON ps.project_id = h.project_id AND ps.video_id = h.video_id
+                  WHERE h.project_id = %(project_id)s AND ps.filtered IS NULL AND NOT ps.is_held)
+  AND (%(embedding)s::text IS NULL OR NOT EXISTS (
+      SELECT FROM (SELECT project_id, video_id, pts_ms FROM human_label UNION ALL
+                   SELECT project_id, video_id, pts_ms FROM rejection WHERE pts_ms IS NOT NULL) AS word
+      JOIN project_segment ps ON ps.project_id = word.project_id AND ps.video_id = word.video_id
+      JOIN project_frame pf ON pf.project_id = word.project_id AND pf.segment_id = ps.segment_id AND pf.pts_ms = word.pts_ms
+      WHERE word.project_id = %(project_id)s AND NOT ps.is_held AND NOT ps.is_decided AND (pf.reason IS NULL OR pf.reason = 'rejected')
+        AND NOT EXISTS (SELECT FROM embedding e WHERE e.segment_id = pf.segment_id AND e.model = %(embedding)s AND pf.pts_ms = ANY(e.pts_ms))))
   AND NOT EXISTS (SELECT FROM barrier b WHERE (r.moved, r.ordinal, r.rank, r.video_id) >= (b.moved, b.ordinal, b.rank, b.video_id))
   AND NOT EXISTS (SELECT FROM job j WHERE j.segment_id = r.segment_id AND j.stage = 'dedup' AND j.project_id = %(project_id)s
                   AND NOT (j.state IN ('done', 'superseded') OR j.state IN ('waiting', 'dead') AND j.key <> %(key)s))
@@ -203,7 +258,7 @@ UPDATE job SET state = 'superseded', not_before = NULL, changed_at = now()
 WHERE state IN ('waiting', 'blocked', 'dead') AND (
     stage = 'download' AND NOT EXISTS (SELECT FROM project_video pv WHERE pv.fetch_id = job.fetch_id AND pv.reason IS NULL)
     OR stage = 'extract' AND NOT EXISTS (SELECT FROM project_segment ps WHERE ps.segment_id = job.segment_id)
-    OR stage IN ('filter', 'dedup', 'detect') AND NOT EXISTS (
+    OR stage IN ('filter', 'embed', 'dedup', 'detect') AND segment_id IS NOT NULL AND NOT EXISTS (
         SELECT FROM project_segment ps WHERE ps.segment_id = job.segment_id AND ps.project_id = job.project_id)
     OR stage = 'expand' AND NOT EXISTS (SELECT FROM source s WHERE s.id = job.source_id AND s.expanded_at IS NULL))
   AND (%(video_ids)s::text[] IS NULL OR video_id = ANY(%(video_ids)s))

@@ -1,16 +1,16 @@
 -- Verdicts: derived from stored numbers and the project's present thresholds. A threshold costs these statements.
 
--- name: version
-SELECT dedup_version FROM admission WHERE project_id = %(project_id)s
-
 -- name: judge_frames
 -- The rule of the image-text score: P > positive, N < negative, P − N > margin, J < junk, P − J > junk_margin.
+-- A person's word goes before every number: a rejected picture never passes, one with labels of a person always does.
 -- Returns the segments in which some frame passes now and did not, or the other way round, or has no score yet.
 WITH p AS (
     SELECT id, plan #>> '{filter,key}' AS key, plan #> '{filter,params}' AS f,
         (plan #>> '{filter,params,is_scored}')::boolean AS is_scored FROM project WHERE id = %(project_id)s
 ), judged AS (
-    SELECT ps.segment_id, fr.pts_ms, ps.is_decided, CASE
+    SELECT ps.segment_id, fr.pts_ms, ps.is_decided, hl.video_id IS NOT NULL AS is_human, CASE
+        WHEN rj.video_id IS NOT NULL THEN 'rejected'
+        WHEN hl.video_id IS NOT NULL THEN NULL
         WHEN least(fr.width, fr.height) < (f ->> 'min_side')::int THEN 'too_small'
         WHEN fr.brightness < (f #>> '{brightness,0}')::real THEN 'too_dark'
         WHEN fr.brightness > (f #>> '{brightness,1}')::real THEN 'too_bright'
@@ -26,6 +26,8 @@ WITH p AS (
         END AS reason
     FROM p JOIN project_segment ps ON ps.project_id = p.id JOIN frame fr ON fr.segment_id = ps.segment_id
     LEFT JOIN frame_score sc ON sc.project_id = p.id AND sc.segment_id = fr.segment_id AND sc.pts_ms = fr.pts_ms AND sc.key = p.key
+    LEFT JOIN rejection rj ON rj.project_id = p.id AND rj.video_id = ps.video_id AND rj.pts_ms = fr.pts_ms
+    LEFT JOIN human_label hl ON hl.project_id = p.id AND hl.video_id = ps.video_id AND hl.pts_ms = fr.pts_ms
     WHERE (%(segment_id)s::bigint IS NULL OR ps.segment_id = %(segment_id)s) AND ps.filtered = p.key
 ), before AS (
     SELECT j.*, pf.segment_id IS NOT NULL AS is_known, pf.reason AS was FROM judged j
@@ -37,10 +39,11 @@ WITH p AS (
 )
 SELECT segment_id,
     bool_or(is_decided AND (NOT is_known AND reason IS NULL OR is_known AND (was IS NULL) <> (reason IS NULL))) AS is_changed,
-    bool_or(reason = 'unscored') AS is_unscored
+    coalesce(bool_or(reason = 'unscored'), false) AS is_unscored,
+    bool_or(is_human AND reason IS NULL AND (NOT is_known OR was IS NOT NULL)) AS is_new_human
 FROM before GROUP BY segment_id
 HAVING bool_or(is_decided AND (NOT is_known AND reason IS NULL OR is_known AND (was IS NULL) <> (reason IS NULL)))
-    OR bool_or(reason = 'unscored')
+    OR bool_or(reason = 'unscored') OR bool_or(is_human AND reason IS NULL AND (NOT is_known OR was IS NOT NULL))
 
 -- name: score_again
 UPDATE project_segment SET filtered = NULL WHERE project_id = %(project_id)s AND segment_id = ANY(%(segment_ids)s)
@@ -76,40 +79,3 @@ DELETE FROM project_segment WHERE project_id = %(project_id)s AND segment_id = A
 
 -- name: uncut
 UPDATE project_video SET is_cut = false WHERE project_id = %(project_id)s AND video_id = ANY(%(video_ids)s)
-
--- name: kept_hashes
--- All kept frames in data order: what an admitter compares with.
-SELECT pf.segment_id, pf.pts_ms, fr.phash FROM project_frame pf
-JOIN project_segment ps ON ps.project_id = pf.project_id AND ps.segment_id = pf.segment_id
-JOIN frame fr ON fr.segment_id = pf.segment_id AND fr.pts_ms = pf.pts_ms
-WHERE pf.project_id = %(project_id)s AND pf.is_kept AND pf.reason IS NULL
-ORDER BY ps.moved, ps.ordinal, ps.rank, ps.video_id, ps.start_ms, pf.pts_ms
-
--- name: passed_hashes
-SELECT pf.pts_ms, fr.phash FROM project_frame pf
-JOIN frame fr ON fr.segment_id = pf.segment_id AND fr.pts_ms = pf.pts_ms
-WHERE pf.project_id = %(project_id)s AND pf.segment_id = %(segment_id)s AND pf.reason IS NULL ORDER BY pf.pts_ms
-
--- name: raise_version
-UPDATE admission SET dedup_version = dedup_version + 1
-WHERE project_id = %(project_id)s AND dedup_version = %(version)s RETURNING dedup_version
-
--- name: is_admissible
--- Waits for dedup, and the frames that were compared are exactly those that pass now.
-SELECT FROM project_segment ps WHERE ps.project_id = %(project_id)s AND ps.segment_id = %(segment_id)s
-  AND ps.filtered IS NOT NULL AND NOT ps.is_decided AND NOT ps.is_held
-  AND (SELECT coalesce(array_agg(pf.pts_ms ORDER BY pf.pts_ms), '{}') FROM project_frame pf
-       WHERE pf.project_id = ps.project_id AND pf.segment_id = ps.segment_id AND pf.reason IS NULL) = %(pts_ms)s::bigint[]
-
--- name: is_decided
-SELECT FROM project_segment WHERE project_id = %(project_id)s AND segment_id = %(segment_id)s AND is_decided
-
--- name: admit
-UPDATE project_frame pf SET is_kept = a.representative_pts_ms IS NULL,
-    representative_segment_id = a.representative_segment_id, representative_pts_ms = a.representative_pts_ms
-FROM unnest(%(pts_ms)s::bigint[], %(segments)s::bigint[], %(representatives)s::bigint[])
-    AS a (pts_ms, representative_segment_id, representative_pts_ms)
-WHERE pf.project_id = %(project_id)s AND pf.segment_id = %(segment_id)s AND pf.pts_ms = a.pts_ms
-
--- name: set_decided
-UPDATE project_segment SET is_decided = true WHERE project_id = %(project_id)s AND segment_id = %(segment_id)s

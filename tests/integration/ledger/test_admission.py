@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from data_miner.errors import NeverError, SiteError
-from data_miner.ledger import jobs, sites, successors, verdicts
+from data_miner.ledger import admission, jobs, sites, successors
+from data_miner.ledger.admission import StaleIndexError, Verdict
 from data_miner.ledger.connection import Ledger
-from data_miner.ledger.verdicts import StaleIndexError
 from tests.support.ledger import (
     ORDER,
     Miner,
@@ -47,18 +47,18 @@ def test_of_two_admitters_at_one_version_only_one_commits(database: Ledger) -> N
         )
     )
     with database.transaction() as cursor:
-        mine = verdicts.kept_frames(cursor, project_id)
-        pts_ms, _ = verdicts.passed_hashes(cursor, project_id, first)
-        later, _ = verdicts.passed_hashes(cursor, project_id, second)
+        mine = admission.standing(cursor, project_id)
+        here = admission.passed_frames(cursor, project_id, first)
+        later = admission.passed_frames(cursor, project_id, second)
     yours = mine
     barrier, outcomes = threading.Barrier(2), list[str]()
 
     def admit(version: int) -> None:
-        frames = [(int(t), None, None) for t in pts_ms]
+        frames = [Verdict(int(t)) for t in here.pts_ms]
         with database.transaction() as cursor:
             barrier.wait()
             try:
-                verdicts.admit(cursor, project_id, first, version, frames)
+                admission.admit(cursor, project_id, first, version, frames)
                 outcomes.append("committed")
             except StaleIndexError:
                 outcomes.append("stale")
@@ -71,7 +71,7 @@ def test_of_two_admitters_at_one_version_only_one_commits(database: Ledger) -> N
         thread.join()
     assert sorted(outcomes) == ["committed", "stale"]
     with database.transaction() as cursor, pytest.raises(StaleIndexError):
-        verdicts.admit(cursor, project_id, second, mine.version, [(int(t), None, None) for t in later])
+        admission.admit(cursor, project_id, second, mine.version, [Verdict(int(t)) for t in later.pts_ms])
 
 
 def test_a_segment_waits_for_those_before_it(database: Ledger) -> None:
@@ -81,10 +81,10 @@ def test_a_segment_waits_for_those_before_it(database: Ledger) -> None:
         database, "SELECT segment_id FROM job WHERE stage = 'dedup' ORDER BY ordinal, rank, start_ms LIMIT 2"
     )
     with database.transaction() as cursor:
-        pts_ms, _ = verdicts.passed_hashes(cursor, project_id, second.segment_id)
-        version = verdicts.kept_frames(cursor, project_id).version
+        here = admission.passed_frames(cursor, project_id, second.segment_id)
+        version = admission.standing(cursor, project_id).version
         with pytest.raises(StaleIndexError):
-            verdicts.admit(cursor, project_id, second.segment_id, version, [(int(t), None, None) for t in pts_ms])
+            admission.admit(cursor, project_id, second.segment_id, version, [Verdict(int(t)) for t in here.pts_ms])
         cursor.connection.rollback()
 
 

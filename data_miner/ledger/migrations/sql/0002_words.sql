@@ -12,6 +12,8 @@ CREATE TABLE rejection (                -- a picture, a video or an uploader tha
     UNIQUE NULLS NOT DISTINCT (project_id, video_id, pts_ms, uploader)
 );
 
+CREATE INDEX rejection_uploader ON rejection (project_id) WHERE uploader IS NOT NULL;
+
 CREATE TABLE human_label (              -- a picture whose boxes a person drew or checked; without a box it shows nothing
     project_id int NOT NULL REFERENCES project ON DELETE CASCADE,
     video_id text COLLATE "C" NOT NULL,
@@ -42,6 +44,8 @@ CREATE TABLE forgotten (                -- withdrawn for every project and for e
     CHECK ((video_id IS NULL) <> (uploader IS NULL)),
     UNIQUE NULLS NOT DISTINCT (video_id, uploader)
 );
+
+CREATE INDEX forgotten_uploader ON forgotten (uploader) WHERE uploader IS NOT NULL;
 
 CREATE FUNCTION is_by(v video, who text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
     $$ SELECT who IN (v.uploader_id, v.uploader, v.channel, v.extra ->> 'channel_id') $$;
