@@ -124,9 +124,16 @@ def _after(config: ProjectConfig, found: Any, new: Number, machine: Machine) -> 
         works.append(_work("embed", passed, found.rates, machine))
     works.append(_work("dedup", compare, found.rates, machine))
     if config.detect.detectors:
-        kept = _of(compare, _share(found.funnel, "unique", "passed", UNIQUE))
-        works.append(_work("detect", Number(found.frames.to_detect) + kept, found.rates, machine))
+        works.append(_work("detect", _to_detect(found, compare), found.rates, machine))
     return works
+
+
+def _to_detect(found: Any, compare: Number) -> Number:
+    """Kept frames without boxes yet; what dedup will keep of the rest is known where it was asked, else a share."""
+    if found.change is not None:
+        return Number(found.frames.to_detect, "measured" if found.change.is_exact else "guessed")
+    kept = _of(compare, _share(found.funnel, "unique", "passed", UNIQUE))
+    return Number(found.frames.to_detect) + kept
 
 
 def _share(funnel: Mapping[str, int], part: str, whole: str, guess: float) -> float:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-from data_miner.cli import words
+from data_miner.cli import what_if, words
 from data_miner.cli.estimate import Machine, Number, Unasked, Work, estimate, total
 from data_miner.cli.unasked import bring
 from data_miner.config.identity import config_hash, difference
@@ -28,11 +28,12 @@ class Intent:
         return {
             "project": self._name,
             "config": config_hash(self._config),
-            "changes": self._changes,
+            "changes": self.changes,
             "sources": {"all": len(self._found.sources), "not_asked": self._unasked.sources},
             "videos": {"known": self._found.found, "expected": asdict(self._expected)},
             "skipped": dict(self._found.skipped),
             "passed": {"now": self._found.funnel.get("passed", 0), "then": self._found.passed},
+            "change": what_if.as_dict(self._found.change) if self._found.change is not None else None,
             "work": [asdict(work) for work in self._works],
             "time_s": asdict(time_s),
             "size_bytes": asdict(size),
@@ -41,7 +42,7 @@ class Intent:
 
     def lines(self) -> list[str]:
         """For people."""
-        lines = [*self._differences(), _line("sources", self._sources()), *self._known()]
+        lines = [*self._differences(), *self._change(), _line("sources", self._sources()), *self._known()]
         if not any(work.items.value for work in self._works):
             return [*lines, _line("to do", "nothing to mine" + self._afterwards())]
         return [*lines, *self._table(), _line("in all", self._total())]
@@ -49,11 +50,16 @@ class Intent:
     def _differences(self) -> list[str]:
         """What the configuration changes, and what that does to stored verdicts where the pictures stay."""
         before, now, then = self._found.before, self._found.funnel.get("passed", 0), self._found.passed
-        lines = [_line("config", f"{before.config_hash[:6]} → {self._hash}: {change}") for change in self._changes]
+        lines = [_line("config", f"{before.config_hash[:6]} → {self._hash}: {change}") for change in self.changes]
         has_pixels = not any(work.items.value for work in self._works if work.stage == "extract")
-        if self._changes and now != then and has_pixels:
+        if self.changes and now != then and has_pixels and self._found.change is None:
             lines.append(_line("match", f"{words.number(now)} → {words.number(then)} ({then - now:+,})"))
         return lines
+
+    def _change(self) -> list[str]:
+        if self._found.change is None:
+            return []
+        return list(what_if.lines(self._found.change, bool(self._config.detect.detectors)))
 
     def _known(self) -> list[str]:
         found, lines = self._found, list[str]()
@@ -65,14 +71,15 @@ class Intent:
         return lines
 
     def _afterwards(self) -> str:
-        return "; the dataset follows the new verdicts" if self._changes else ""
+        return "; the dataset follows the new verdicts" if self.changes else ""
 
     @property
     def _hash(self) -> str:
         return config_hash(self._config)[:6]
 
     @cached_property
-    def _changes(self) -> list[str]:
+    def changes(self) -> list[str]:
+        """What differs from the configuration in the ledger."""
         before = self._found.before
         return difference(restore(before.config, self._name), self._config) if before is not None else []
 

@@ -1,6 +1,7 @@
 """`data-miner plan`: what a run would do, counted in a registration that is rolled back."""
 
 import json
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import click
 
 import pipelines
-from data_miner.cli.context import NothingYetError, open_ledger
+from data_miner.cli import what_if, words
+from data_miner.cli.context import NothingYetError, open_ledger, open_store
 from data_miner.cli.intent import Intent
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
 from data_miner.cli.preparation import load, missing_models, model_folders, registration
@@ -39,18 +41,26 @@ def plan(
 ) -> None:
     """Show what a run would do, without doing it."""
     settings, wanted = invocation.settings, invocation.wanted_project()
+    started, sheet = time.monotonic(), None
     try:
         with open_ledger(settings, create=False) as ledger:
             name, config = load(wanted, settings, overrides, ledger)
             found, missing = _counted(ledger, name, config, settings, sources, limit)
+            intent = Intent(name, config, found, load_sites(settings))
+            told_s = time.monotonic() - started
+            if found.change is not None:
+                store, _ = open_store(settings, ledger, create=False)
+                sheet = what_if.write_sheet(found.change, ledger, found.before, store, settings, intent.changes)
     except NothingYetError:
         name, config = load(wanted, settings, overrides, None)
         found, missing = _nothing_known(config, sources), _missing_model(config, settings)
-    intent = Intent(name, config, found, load_sites(settings))
+        intent = Intent(name, config, found, load_sites(settings))
     if as_json:
-        click.echo(json.dumps(intent.as_dict(), indent=2, ensure_ascii=False))
+        click.echo(json.dumps({**intent.as_dict(), "sheet": str(sheet) if sheet else None}, indent=2))
     else:
         click.echo("\n".join(intent.lines()))
+        if sheet is not None:
+            click.echo(f"look       {sheet.as_uri()}   (answered from stored scores in {words.duration(told_s)})")
     if missing is not None:
         raise missing
 
@@ -70,7 +80,9 @@ def _counted(
     pipeline = pipelines.load("mine" if missing is None else "ingest")
     countable = config if missing is None else _without_models(config)
     wanted = registration(name, countable, pipeline, settings, added=sources, video_limit=limit)
-    found = forecast(ledger, wanted, load_sites(settings), fps_of(config), config.extract.max_frames)
+    store, _ = open_store(settings, ledger, create=False)
+    suppose = what_if.Supposition(store)
+    found = forecast(ledger, wanted, load_sites(settings), fps_of(config), config.extract.max_frames, suppose)
     if missing is not None:
         found = replace(found, frames=_no_frames(), passed=found.funnel.get("passed", 0))
     return found, missing

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
+
 import data_miner.sample
 from data_miner.cli.context import name_of
 from data_miner.config.identity import config_hash, difference
@@ -20,7 +22,9 @@ from data_miner.ledger.projects import Registration
 from data_miner.sample.home import SampleHome
 from data_miner.sources.policy import check_match_filter
 from data_miner.sources.specs import sources_of
+from data_miner.stages import known
 from data_miner.stages.pipeline import Pipeline, plan_project
+from data_miner.store.artifacts import Store
 
 _SECTIONS = {"embed": "dedup"}  # of the project file, where a stage has another name
 WEIGHTS_OF_THE_SAMPLE = Path(data_miner.sample.__file__).parent / "weights"
@@ -52,9 +56,27 @@ def missing_models(plan: Mapping[str, Any], settings: Settings) -> ModelError | 
     named = [f"{model} ({_SECTIONS.get(stage, stage)}.model)" for stage, models in missing.items() for model in models]
     names, (verb, them) = " and ".join(named), ("is", "it") if len(named) == 1 else ("are", "them")
     return ModelError(
-        f"{names} {verb} not on this machine: put {them} into {settings.models} or, from Hugging Face, into its "
-        "cache (`hf download NAME`); the same command goes on from here"
+        f"{names} {verb} not on this machine: `data-miner models pull` fetches {them} where there is a network, or put "
+        f"{them} into {settings.models}; the same command goes on from here"
     )
+
+
+def fetch_models(config: ProjectConfig, pipeline: Pipeline, settings: Settings, is_quiet: bool) -> None:
+    """Have the models that this pipeline needs here, as far as their servers let us; what fails is one line each."""
+    if "filter" not in pipeline.stages:
+        return
+    from data_miner.cli import weights
+
+    folders = model_folders(settings)
+    plan_project(config, pipeline, folders)  # a path that is not there is an error before anything is fetched
+    for error in weights.pull_all(weights.absent(config, folders), folders, weights.meter(is_quiet)).failed.values():
+        click.echo(f"models     {error}", err=True)
+
+
+def keep_known(config: ProjectConfig, ledger: Ledger, store: Store) -> int:
+    """Bring the pictures that are never to be mined again to the store; returns how many. Raises ConfigError."""
+    folders = [Path(folder) for folder in config.dedup.against]
+    return known.keep(ledger, store, folders) if folders else 0
 
 
 def load(name: str, settings: Settings, overrides: Sequence[str], ledger: Ledger | None) -> tuple[str, ProjectConfig]:

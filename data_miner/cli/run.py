@@ -15,6 +15,8 @@ from data_miner.cli.invocation import Invocation, around, pass_invocation, with_
 from data_miner.cli.live import Progress
 from data_miner.cli.preparation import (
     Prepared,
+    fetch_models,
+    keep_known,
     load,
     missing_models,
     model_folders,
@@ -82,6 +84,7 @@ def run(invocation: Invocation, /, project_file: str | None, **flags: Any) -> in
     with ExitStack() as stack:
         ledger = _twice(server, lambda: stack.enter_context(open_ledger(settings, create=True, server=server)))
         name, config = load(wanted, settings, flags["overrides"], ledger)
+        fetch_models(config, pipeline, settings, invocation.verbosity < 0)
         own = registration(
             name,
             config,
@@ -134,6 +137,7 @@ class Mining:
         store = _twice(self._server, lambda: open_store(settings, self._ledger, create=True))
         settings.scratch.mkdir(parents=True, exist_ok=True)
         logs.setup("run", settings.logs, verbosity=self._invocation.verbosity, loki_url=settings.loki_url)
+        self._surely(lambda: keep_known(config, self._ledger, store[0]))
         prepared = self._surely(
             lambda: self._ledger.with_retry(lambda cursor: register(cursor, own, config, paces), deadline_s=2)
         )

@@ -84,20 +84,20 @@ def ray(settings: Settings) -> Check:
 def weights(settings: Settings, config: ProjectConfig | None) -> Check:
     """The models of a project, or of no project in particular: what lies in the folder of weights."""
     from data_miner.cli.preparation import model_folders
-    from data_miner.models.registry import REPOSITORY, check
+    from data_miner.cli.weights import wanted
+    from data_miner.models.registry import check, is_published
 
     if config is None:
         count = sum(1 for _ in settings.models.iterdir()) if settings.models.is_dir() else 0
         return Check("weights", f"{count} in {words.shown(settings.models)}; -p NAME checks a project's")
     names = []
-    for role, model in (("filter", config.filter.model), ("detect", config.detect.model)):
-        if model is None:
-            continue
+    for model, key in wanted(config, model_folders(settings)).items():
+        role = "filter" if key == "detect.text_model" else key.partition(".")[0]
         try:
             names.append(check(model, role, model_folders(settings)).name)
         except ModelError as error:
             cure = f"cp -r YOUR_COPY {settings.models / Path(model).name}"
-            return failed("weights", str(error), f"hf download {model}" if REPOSITORY.fullmatch(model) else cure)
+            return failed("weights", str(error), f"data-miner models pull {model}" if is_published(model) else cure)
     return Check("weights", ", ".join(words.shown(name) for name in names) or "the project needs none")
 
 

@@ -60,16 +60,16 @@ def standing(cursor: Cursor, project_id: int, known_digest: str | None = None) -
     return Standing(
         version=version,
         known=_hashes(cursor.execute(sql("admission", "known_hashes"), named).fetchall()),
-        rejected=_frames(cursor.execute(sql("admission", "rejected_hashes"), named).fetchall()),
-        human=_frames(cursor.execute(sql("admission", "human_hashes"), named).fetchall()),
-        kept=_frames(cursor.execute(sql("admission", "kept_hashes"), named).fetchall()),
+        rejected=frames_of(cursor.execute(sql("admission", "rejected_hashes"), named).fetchall()),
+        human=frames_of(cursor.execute(sql("admission", "human_hashes"), named).fetchall()),
+        kept=frames_of(cursor.execute(sql("admission", "kept_hashes"), named).fetchall()),
     )
 
 
 def passed_frames(cursor: Cursor, project_id: int, segment_id: int) -> Frames:
     """A segment's passed frames, in order of time."""
     named = {"project_id": project_id, "segment_id": segment_id}
-    return _frames(cursor.execute(sql("admission", "passed_hashes"), named).fetchall())
+    return frames_of(cursor.execute(sql("admission", "passed_hashes"), named).fetchall())
 
 
 def embeddings(cursor: Cursor, segment_ids: Sequence[int], model: str) -> list[Any]:
@@ -117,7 +117,8 @@ def admit(cursor: Cursor, project_id: int, segment_id: int, version: int, verdic
     return int(turn.dedup_version)
 
 
-def _frames(rows: Sequence[Any]) -> Frames:
+def frames_of(rows: Sequence[Any]) -> Frames:
+    """Rows (segment_id, pts_ms, phash) as arrays."""
     return Frames(
         segment_ids=np.array([row.segment_id or 0 for row in rows], np.int64),
         pts_ms=np.array([row.pts_ms for row in rows], np.int64),

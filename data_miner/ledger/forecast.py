@@ -1,11 +1,12 @@
 """What a configuration would leave to be done: registered, counted, and rolled back. Nothing stays."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from data_miner.config.sites import Sites
-from data_miner.ledger import measured, projects, status
+from data_miner.ledger import change, measured, projects, status
+from data_miner.ledger.change import Change
 from data_miner.ledger.connection import Cursor, Ledger
 from data_miner.ledger.measured import Rate
 from data_miner.ledger.projects import Registration
@@ -28,20 +29,44 @@ class Forecast:
     frames: Any
     sizes: Any
     rates: Mapping[str, Rate]
+    change: Change | None = None  # of frames, where pictures and scores stay as they are
 
 
-def forecast(ledger: Ledger, wanted: Registration, paces: Sites, fps: float, max_frames: int | None) -> Forecast:
-    """Count what `wanted` leaves to do. Locks the project's videos meanwhile: a finish waits some ms."""
+Suppose = Callable[[Cursor, int], bool]  # writes what dedup would say; is that exact?
+
+
+def forecast(
+    ledger: Ledger,
+    wanted: Registration,
+    paces: Sites,
+    fps: float,
+    max_frames: int | None,
+    suppose: Suppose | None = None,
+) -> Forecast:
+    """Count what `wanted` leaves to do. Locks the project's videos meanwhile: a finish waits some ms.
+
+    With `suppose`, which speaks for dedup, also which frames would come and go at each stage.
+    """
 
     def count(cursor: Cursor) -> Forecast:
         before = projects.find(cursor, wanted.name)
         funnel = status.frames(cursor, before.id) if before is not None else {}
+        changed, is_compared = None, before is not None and _is_by_numbers(before, wanted)
+        if before is not None and is_compared:
+            change.remember(cursor, before.id)
         project_id, _ = projects.register(cursor, wanted, paces)
+        if is_compared and suppose is not None:
+            changed = change.compared(cursor, project_id, is_exact=suppose(cursor, project_id))
         found = _count(cursor, project_id, before, funnel, {"fps": fps, "max_frames": max_frames})
         cursor.connection.rollback()
-        return found
+        return replace(found, change=changed)
 
     return ledger.with_retry(count, deadline_s=60, statement_timeout_s=600)
+
+
+def _is_by_numbers(before: Any, wanted: Registration) -> bool:
+    """Is it another configuration, under which pictures and scores stay?"""
+    return before.config_hash != wanted.config_hash and change.is_by_numbers(before.plan, wanted.plan)
 
 
 def _count(

@@ -117,7 +117,7 @@ def _judge(cursor: Cursor, download: dict[str, Any], scope: dict[str, Any]) -> N
 def _cut(cursor: Cursor, extract: dict[str, Any], scope: dict[str, Any]) -> None:
     """Cut fetched videos into segments, the units of all further work."""
     params = extract["params"]
-    sampling = Sampling(strategy=params["strategy"], fps=params["fps"])
+    sampling = Sampling.of(params)
     for row in cursor.execute(sql("successors", "uncut"), scope).fetchall():
         named = {"project_id": scope["project_id"], "video_id": row.video_id, "key": extract["key"]}
         cuts = cut_segments(

@@ -1,25 +1,27 @@
 """Which instants of a video are wanted, and which segment owns them. Exact arithmetic; opens no media."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-STRATEGIES = ("interval", "keyframe")
+STRATEGIES = ("interval", "keyframe", "scene")
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How pictures are chosen: `interval` every 1 / fps seconds, or `keyframe`, where fps is not used.
+    """How pictures are chosen: `interval` every 1 / fps seconds, every `keyframe`, or one of each `scene`.
 
-    `fps` may be given as int, float or text; 0.1 means a tenth, not the binary number next to it.
+    `fps` is for `interval` alone, `scene_threshold` (PySceneDetect's, see `scenes.py`) for `scene` alone. `fps` may
+    be given as int, float or text; 0.1 means a tenth, not the binary number next to it.
     """
 
     strategy: str
     fps: Fraction = Fraction(1)
+    scene_threshold: float = 27.0
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
@@ -27,6 +29,13 @@ class Sampling:
         object.__setattr__(self, "fps", Fraction(str(self.fps)))
         if self.fps <= 0:
             raise ValueError(f"fps {self.fps} is not above zero")
+        if not 0 < self.scene_threshold <= 255:
+            raise ValueError(f"scene_threshold {self.scene_threshold} is not above 0 and at most 255")
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> "Sampling":
+        """As the parameters of an extract key say it; those of other strategies are not in them."""
+        return cls(params["strategy"], params.get("fps", Fraction(1)), params.get("scene_threshold", 27.0))
 
     @property
     def step_s(self) -> Fraction:
@@ -93,13 +102,13 @@ def cut_segments(
 ) -> list[Cut]:
     """Cut a video into segments that cover it, and divide its `max_frames` among them.
 
-    Shares are by largest remainder on the number of targets (`keyframe`: on length, frames being unknown).
+    Shares are by largest remainder on the number of targets (`keyframe`, `scene`: on length, frames being unknown).
     """
     end_ms = first_pts_ms + max(duration_ms, 1)
     cuts = [Cut(start_ms, min(start_ms + segment_ms, end_ms)) for start_ms in range(first_pts_ms, end_ms, segment_ms)]
     if max_frames is None:
         return cuts
-    if sampling.strategy == "keyframe":
+    if sampling.strategy != "interval":
         shares = _divide(max_frames, [cut.end_ms - cut.start_ms for cut in cuts])
     else:
         counts = [len(_numbers(cut, sampling, first_pts_ms)) for cut in cuts]

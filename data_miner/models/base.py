@@ -86,7 +86,9 @@ def inference(name: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        memory = type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower()
+        memory = type(error).__name__ == "OutOfMemoryError" or any(
+            words in str(error).lower() for words in ("out of memory", "allocate memory")
+        )
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise SmallerError("out_of_memory" if memory else "model", f"{name}: {first_line}") from error
     except MemoryError as error:

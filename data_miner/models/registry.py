@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from data_miner.errors import ModelError
+from data_miner.models import pulled
 from data_miner.models.base import Detector, Embedder, ImageTextScorer
+from data_miner.models.pt_file import checkpoint_kind
 
 ROLES = {"detect": "a detector", "filter": "an image-text scorer", "dedup": "an image embedder"}
 KINDS: dict[str, str] = {  # kind -> role; what a config.json calls model_type is a kind of its own
@@ -38,7 +40,7 @@ class ModelRef:
     name: str  # as the project names it
     kind: str  # a key of KINDS
     path: Path
-    revision: str | None = None  # "repo@commit" when it lies in the Hugging Face cache
+    revision: str | None = None  # "repo@commit" when it was pulled or lies in the Hugging Face cache
 
 
 def check(name: str, role: str, search: Sequence[Path] = ()) -> ModelRef:
@@ -189,24 +191,41 @@ def _on_disk(name: str, search: Sequence[Path]) -> ModelRef | None:
     for place in (*search, Path.cwd()):
         path = (place / wanted).absolute()  # an absolute name replaces the place
         if path.exists():
-            return ModelRef(name, _kind(path), path)
+            revision = _pulled_revision(path)
+            return ModelRef(name, _kind(path), path, revision)
     return None
 
 
+def _pulled_revision(path: Path) -> str | None:
+    """ "repo@commit" of a folder that was pulled. Raises ModelError when it is not as it was."""
+    record = pulled.read(path)
+    if record is None:
+        return None
+    if (fault := pulled.fault(path, record)) is not None:
+        raise ModelError(f"{path}: {fault}; `data-miner models pull {record.repository}` repairs it")
+    return record.digest
+
+
 def _in_cache(name: str) -> ModelRef | None:
-    """The newest snapshot of a repository that an earlier download left here; the network is never asked."""
+    """The newest snapshot of a repository that an earlier download left here; the network is never asked.
+
+    Layout: huggingface.co/docs/huggingface_hub/guides/manage-cache. A snapshot that lacks a file is none.
+    """
     if not REPOSITORY.fullmatch(name):
         return None
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub import constants
 
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
     try:
-        path = Path(snapshot_download(name, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError):
+        path = folder / "snapshots" / (folder / "refs" / "main").read_text().strip()
+    except OSError:
         return None
-    if not (path / "config.json").exists():
+    if not (path / "config.json").is_file():
         return None
-    return ModelRef(name, _kind(path), path, revision=f"{name}@{path.name}")
+    kind = _kind(path)
+    if not pulled.is_whole(path, reads_words=kind in KINDS):
+        return None
+    return ModelRef(name, kind, path, revision=f"{name}@{path.name}")
 
 
 def _kind(path: Path) -> str:
@@ -216,7 +235,7 @@ def _kind(path: Path) -> str:
             raise ModelError(f"{path}: the file is empty; fetch the weights again")
         if path.suffix != ".pt":
             raise ModelError(f"{path}: not a model file; give a YOLO .pt file, an OpenVINO or a transformers folder")
-        return "yolo"
+        return checkpoint_kind(path)
     if (path / "metadata.yaml").is_file() and any(path.glob("*.xml")):
         missing = [file.with_suffix(".bin") for file in path.glob("*.xml") if not file.with_suffix(".bin").is_file()]
         if missing:

@@ -1,7 +1,5 @@
 """SigLIP and CLIP through transformers: pictures and words as vectors, and how well a pair fits."""
 
-import json
-import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import numpy as np
 
 from data_miner.errors import ModelError
 from data_miner.models.base import Rgb, Vectors, inference
+from data_miner.models.transformers_folder import load
 
 SIGLIP_TEXT_TOKENS = 64  # SigLIP was trained on padded texts, without a mask: other lengths change scores
 
@@ -29,8 +28,7 @@ class TransformersScorer:
         self._path, self._device, self._batch = path, device, max(1, batch)
         self._dtype = torch.float16 if device.startswith("cuda") else torch.float32
         torch.set_num_threads(max(1, threads))
-        self._model, self._pictures, self._words = _load(path, self._dtype)
-        self._model = self._model.to(device).eval()
+        self._model, self._pictures, self._words = _load(path, self._dtype, device)
         self._is_siglip = hasattr(self._model, "logit_bias")
         self.logit_scale = float(self._model.logit_scale.detach().float().cpu())
         self.logit_bias = float(self._model.logit_bias.detach().float().cpu()) if self._is_siglip else 0.0
@@ -88,48 +86,10 @@ class TransformersScorer:
         return np.asarray(np.concatenate(vectors), dtype=np.float32)
 
 
-def _load(path: Path, dtype: Any) -> tuple[Any, Any, Any]:
+def _load(path: Path, dtype: Any, device: str) -> list[Any]:
     """Model, image processor, tokenizer from a folder; ModelError that names the file at fault."""
-    _check_weights(path)
-    from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        model, report = AutoModel.from_pretrained(
-            path, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
-        pictures = AutoImageProcessor.from_pretrained(path, local_files_only=True)
-        words = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except Exception as error:  # transformers raises anything; one line must do
-        text = " ".join(str(error).split())
-        raise ModelError(f"{path}: cannot be loaded: {text[:200] or type(error).__name__}") from error
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])
-        raise ModelError(f"{path}: its weights lack {len(missing)} tensors, the first is {missing[0]}; fetch it again")
+    loaded = load(path, "AutoModel", "AutoImageProcessor", "AutoTokenizer", dtype=dtype, device=device)
+    model = loaded[0]
     if not (hasattr(model, "get_image_features") and hasattr(model, "logit_scale")):
         raise ModelError(f"{path}: {type(model).__name__} does not score pictures against words; give a SigLIP or CLIP")
-    return model, pictures, words
-
-
-def _check_weights(path: Path) -> None:
-    """Hold every safetensors file against its own header: a cut download is named before it is loaded.
-
-    Layout: 8 bytes little-endian header length, JSON header, data (huggingface.co/docs/safetensors).
-    """
-    files = sorted(path.glob("*.safetensors"))
-    if not files:
-        raise ModelError(f"{path}: no .safetensors file in this folder; convert or fetch the weights again")
-    for file in files:
-        size = file.stat().st_size
-        try:
-            with file.open("rb") as stream:
-                (length,) = struct.unpack("<Q", stream.read(8))
-                header = json.loads(stream.read(length if length < size else 0))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-            whole = 8 + length + max(ends) == size
-        except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise ModelError(f"{file}: not a safetensors file; fetch it again") from error
-        if not whole:
-            raise ModelError(f"{file}: cut short or damaged ({size} bytes do not fit its header); fetch it again")
+    return loaded

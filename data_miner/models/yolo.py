@@ -1,10 +1,14 @@
-"""Ultralytics: any YOLO .pt file or OpenVINO export; ultralytics (AGPL-3.0) is imported here alone."""
+"""Ultralytics: any YOLO .pt file or OpenVINO export; ultralytics (AGPL-3.0) is imported here alone.
+
+Words for YOLO-World and YOLOE are not here but in yolo_words.
+"""
 
 import difflib
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import yaml
 
 from data_miner.errors import ModelError
 from data_miner.models.base import Rgb, inference
+from data_miner.models.pt_file import NETWORKS
 from data_miner.records import Box
 
 _patching = threading.Lock()
@@ -29,12 +34,15 @@ def import_ultralytics() -> Any:
     os.environ.setdefault("YOLO_CONFIG_DIR", str(cache / "data-miner" / "ultralytics"))
     import ultralytics
     from ultralytics.nn import tasks
-    from ultralytics.utils import SETTINGS
+    from ultralytics.utils import SETTINGS, nms
 
     if not tasks.SAFE_LOAD:
         raise ModelError("ultralytics was imported before its safe loading was switched on; import data_miner first")
     if SETTINGS.get("sync", True):
         SETTINGS["sync"] = False  # telemetry; offline mode silences it already, this stays for the next process
+    if not isinstance(nms.non_max_suppression, partial):
+        # It gives up after 2 s and .05 s a picture: a process that was stopped there lost the rest's boxes unseen
+        nms.non_max_suppression = partial(nms.non_max_suppression, max_time_img=float("inf"))
     return ultralytics
 
 
@@ -76,41 +84,29 @@ def _listed(names: list[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + more
 
 
-class YoloDetector:
-    """A closed-set Ultralytics detector; see models.base.Detector."""
+class UltralyticsDetector:
+    """What every model of Ultralytics does with pictures, once it is loaded; see models.base.Detector.
+
+    names: the model's class id -> its word. labels: class id -> class of the project.
+    """
 
     def __init__(
         self,
         path: Path,
         digest: str,
+        model: Any,
         *,
-        classes: Mapping[str, Sequence[str]],
-        imgsz: int,
-        iou: float,
-        max_det: int,
-        floor: float,
-        device: str,
+        names: Mapping[int, str],
+        labels: Mapping[int, str],
         threads: int,
         batch: int,
+        **settings: Any,
     ) -> None:
         self.digest = digest
-        self._path = path
-        fixed = _export_settings(path)
-        self._batch = max(1, fixed.get("batch", batch))
-        self._model = _load(path)
-        self._names: dict[int, str] = dict(fixed.get("names") or self._model.names)
-        self._labels = match_classes(classes, self._names, path)
-        self._settings: dict[str, Any] = {
-            "imgsz": fixed.get("imgsz", imgsz),
-            "iou": iou,
-            "max_det": max_det,
-            "conf": floor,
-            "classes": sorted(self._labels),
-            "device": device,
-            "half": device.startswith("cuda"),
-            "verbose": False,
-            "save": False,
-        }
+        self._path, self._model, self._names, self._labels = path, model, names, labels
+        self._batch = max(1, batch)
+        half = str(settings["device"]).startswith("cuda")
+        self._settings: dict[str, Any] = {**settings, "half": half, "verbose": False, "save": False}
         self._warm_up(max(1, threads))
 
     def detect(self, rgb: Sequence[Rgb]) -> list[list[Box]]:
@@ -148,6 +144,45 @@ class YoloDetector:
         torch.set_num_threads(threads)  # after the predictor's own choice: all cores but one
 
 
+class YoloDetector(UltralyticsDetector):
+    """A closed-set Ultralytics detector; see models.base.Detector."""
+
+    def __init__(
+        self,
+        path: Path,
+        digest: str,
+        *,
+        classes: Mapping[str, Sequence[str]],
+        imgsz: int,
+        iou: float,
+        max_det: int,
+        floor: float,
+        device: str,
+        threads: int,
+        batch: int,
+    ) -> None:
+        fixed = _export_settings(path)
+        model = load(path)
+        _check_is_closed(model, path)
+        names: dict[int, str] = dict(fixed.get("names") or model.names)
+        labels = match_classes(classes, names, path)
+        super().__init__(
+            path,
+            digest,
+            model,
+            names=names,
+            labels=labels,
+            threads=threads,
+            batch=fixed.get("batch", batch),
+            imgsz=fixed.get("imgsz", imgsz),
+            iou=iou,
+            max_det=max_det,
+            conf=floor,
+            classes=sorted(labels),
+            device=device,
+        )
+
+
 def _export_settings(path: Path) -> dict[str, Any]:
     """What an OpenVINO export carries: names, and imgsz and batch where they are fixed; nothing for a .pt.
 
@@ -163,18 +198,19 @@ def _export_settings(path: Path) -> dict[str, Any]:
         return {**settings, "imgsz": list(metadata["imgsz"]), "batch": int(metadata.get("batch", 1))}
 
 
-def _load(path: Path) -> Any:
-    """Read the weights; ModelError unless it is a detector with a class list of its own."""
+def load(path: Path) -> Any:
+    """Read a .pt file or an export as Ultralytics' model, on the CPU; ModelError that names the file."""
     ultralytics = import_ultralytics()
     with _naming(path):
-        model = ultralytics.YOLO(str(path), task="detect") if path.is_dir() else ultralytics.YOLO(str(path))
-    if type(getattr(model, "model", None)).__name__ in ("WorldModel", "YOLOEModel"):
-        raise ModelError(
-            f"{path}: open-vocabulary detectors are not supported yet; give a YOLO trained on your classes"
-        )
+        return ultralytics.YOLO(str(path), task="detect") if path.is_dir() else ultralytics.YOLO(str(path))
+
+
+def _check_is_closed(model: Any, path: Path) -> None:
+    """ModelError unless it is a detector with a class list of its own."""
+    if type(getattr(model, "model", None)).__name__ in NETWORKS:  # registry saw none: torch's old file format
+        raise ModelError(f"{path}: YOLO-World or YOLOE in torch's old file format; load it, and torch.save it again")
     if model.task != "detect":
         raise ModelError(f"{path}: this YOLO model is made to {model.task}; detect.model must find boxes")
-    return model
 
 
 @contextmanager
@@ -188,6 +224,8 @@ def _naming(path: Path) -> Iterator[None]:
         text = " ".join(str(error).split()).removeprefix("ERROR ❌️ ")
         if "weights_only" in text.lower() or "weightsunpickler" in text.lower() or "unsafe" in text.lower():
             text = "it holds code or objects that are no model weights, and was not run"
+        if isinstance(error, ModuleNotFoundError) and error.name == "clip":
+            text = "it was saved with a CLIP inside; take the weights as published, or set clip_model to None and save"
         raise ModelError(f"{path}: cannot be loaded: {text[:200] or type(error).__name__}") from error
 
 

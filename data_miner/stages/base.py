@@ -10,6 +10,7 @@ from data_miner.config.sites import Sites
 from data_miner.ledger.connection import Cursor, Ledger
 from data_miner.ledger.jobs import Job
 from data_miner.models import registry
+from data_miner.models.registry import ModelRef
 from data_miner.records import key_of
 from data_miner.store.artifacts import Store
 
@@ -118,6 +119,15 @@ class Stage(Protocol):
     def open(self, node: Node) -> Runner:
         """Load what must be loaded; heavy imports happen here."""
         ...
+
+
+def model_at(node: Node, name: str, role: str) -> ModelRef:
+    """Find a model on this node, or fetch it: on a cluster the driver's folder is not every node's. ModelError."""
+    if node.models and registry.is_published(name) and registry.find(name, node.models) is None:
+        from data_miner.models import hub
+
+        hub.pull(name, node.models[0])
+    return registry.check(name, role, node.models)
 
 
 def model_of(name: str, role: str, models: Sequence[Path]) -> dict[str, str]:

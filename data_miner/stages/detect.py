@@ -1,7 +1,8 @@
 """Detect: boxes on the kept frames of a segment that have none under the detector's key yet. Several may vote.
 
-What each detector sees is stored under its own key; the vote is stored beside it. So another voter, class or pair
-that may overlap costs no detector a second look.
+What each detector sees is stored under its own key, word by word. Where several words mean one class, or several
+detectors vote, what is left of that is stored beside it: another class, voter or pair that may overlap costs no
+detector a second look.
 """
 
 import time
@@ -20,9 +21,11 @@ from data_miner.models import registry
 from data_miner.models.batching import halving
 from data_miner.models.voting import Found, floor_of, vote
 from data_miner.records import Box, key_of
-from data_miner.stages.base import Beat, Node, Outcome, Runner, Share, StagePlan, model_of
+from data_miner.stages.base import Beat, Node, Outcome, Runner, Share, StagePlan, model_at, model_of
+from data_miner.stages.fitting import fitting_batch
 
 _VOTE = 1  # version of the rule by which boxes are merged
+_CROSS_IOU, _NEVER = 0.5, 2.0  # from which boxes of two classes are one object
 Boxes = dict[int, Sequence[Box]]  # by pts_ms
 
 
@@ -55,10 +58,10 @@ class Detect:
         params = {**own.model_dump(mode="json", include=decides), "labels": labels}
         members = [cls._member(name, own.text_model, asked, models) for name in own.detectors]
         runtime: dict[str, Any] = {**asked, "batch": own.batch}
-        if len(members) == 1:
+        if len(members) == 1 and len(labels) == len(config.classes):
             runtime.update({name: value for name, value in members[0].items() if name != "key"})
             return StagePlan(key=members[0]["key"], params=params, runtime=runtime)
-        rule = {"labels": labels, "may_overlap": [list(pair) for pair in own.may_overlap]}
+        rule: dict[str, Any] = {"labels": labels, "may_overlap": [list(pair) for pair in own.may_overlap]}
         key = key_of(stage="vote", version=_VOTE, members=[one["key"] for one in members], most=own.max_det, **rule)
         return StagePlan(key=key, params=params, runtime={**runtime, **rule, "members": members})
 
@@ -82,25 +85,30 @@ class Detect:
 
     def open(self, node: Node) -> Runner:
         """Load the detectors."""
-        alone = {"model": self.model, "key": "", "text": self.text}
+        alone = {"model": self.model, "digest": self.digest, "key": "", "text": self.text}
         return _Runner(self, node, [self._open(member, node) for member in self.members or [alone]])
 
     def _open(self, member: Mapping[str, Any], node: Node) -> "_Member":
-        ref, text = registry.check(member["model"], "detect", node.models), member.get("text")
-        detector = registry.open_detector(
-            ref,
-            classes={word: [word] for word in self.words},
-            imgsz=self.imgsz,
-            iou=self.iou,
-            max_det=self.max_det,
-            floor=STORED_FROM_SCORE,
-            device=node.device,
-            threads=node.threads,
-            batch=self.batch,
-            text=registry.check(text["model"], "filter", node.models) if text else None,
-            cache=node.scratch / "words",
-        )
-        return _Member(member["model"], member["key"], floor_of(ref.kind), detector)
+        ref, text = model_at(node, member["model"], "detect"), member.get("text")
+
+        def load(batch: int) -> Any:
+            return registry.open_detector(
+                ref,
+                classes={word: [word] for word in self.words},
+                imgsz=self.imgsz,
+                iou=self.iou,
+                max_det=self.max_det,
+                floor=STORED_FROM_SCORE,
+                device=node.device,
+                threads=node.threads,
+                batch=batch,
+                text=model_at(node, text["model"], "filter") if text else None,
+                cache=node.scratch / "words",
+            )
+
+        name, shape = f"{member['digest']} imgsz {self.imgsz}", (self.imgsz, self.imgsz)
+        batch = fitting_batch(node, name, self.batch, load, lambda model, rgb: model.detect(rgb), shape)
+        return _Member(member["model"], member["key"], floor_of(ref.kind), load(batch), batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,7 @@ class _Member:
     key: str  # empty: alone, the job's key is its own
     floor: float  # boxes below it have no vote
     detector: Any
+    batch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,30 +168,39 @@ class _Runner:
         for same in _by_size(rows):
             for times, boxes in halving(
                 [row.pts_ms for row in same],
-                self._stage.batch,
+                member.batch,
                 lambda times: member.detector.detect([jpeg.decode(jpegs[t]) for t in times]),
             ):
-                found.update(zip(times, boxes, strict=True))
+                found.update(zip(times, map(_as_asked, boxes), strict=True))
                 beat(len(found))
         return found
 
     def _vote(self, pts_ms: int, made: Mapping[str, Boxes], seen: Mapping[str, Boxes]) -> list[Box]:
-        """The boxes that stand, in the detectors' words, with how many found each and whose it is."""
-        stage = self._stage
+        """The boxes that stand, in the detectors' words, with how many found each and whose it is.
+
+        One detector alone has no floor but `conf`, and its classes do not compete.
+        """
+        stage, is_alone = self._stage, len(self._members) == 1
         found = [
             Found(
                 one.model,
-                one.floor,
+                0.0 if is_alone else one.floor,
                 [
-                    replace(box, label=stage.labels[(box.prompt or box.label).lower()])
+                    replace(box, label=stage.labels[box.prompt.lower()])
                     for box in made[one.key].get(pts_ms) or seen[one.key].get(pts_ms) or ()
                 ],
             )
             for one in self._members
         ]
         pairs = {frozenset(pair) for pair in stage.may_overlap}
-        voted = vote(found, may_overlap=pairs, most_per_class=stage.max_det)
+        apart = _NEVER if is_alone else _CROSS_IOU
+        voted = vote(found, iou=stage.iou, cross_iou=apart, may_overlap=pairs, most_per_class=stage.max_det)
         return [replace(one.box, agreement=one.agreement, model=Path(one.model).name) for one in voted]
+
+
+def _as_asked(boxes: Sequence[Box]) -> list[Box]:
+    """With the word that was asked for as the prompt; a model may write it in its own way."""
+    return [replace(box, prompt=box.label) for box in boxes]
 
 
 def _beat_on(beat: Beat, before: int, n: int) -> None:

@@ -19,7 +19,10 @@ from data_miner.ledger.jobs import Job
 from data_miner.models import registry
 from data_miner.records import key_of
 from data_miner.stages import vectors
-from data_miner.stages.base import Beat, Node, Outcome, Runner, Share, StagePlan, model_of
+from data_miner.stages.base import Beat, Node, Outcome, Runner, Share, StagePlan, model_at, model_of
+from data_miner.stages.fitting import fitting_batch
+
+_SHAPE = (720, 1280)  # of a probe's pictures: backbones scale all to one size
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Embed:
     model: str = ""
     digest: str = ""
     pooling: str = "pooled"
+    batch: int = 64
     name: ClassVar[str] = "embed"
     version: ClassVar[int] = 1
     share: ClassVar[Share] = Share(cpus=1.0, gpus=0.5)
@@ -37,9 +41,9 @@ class Embed:
     def plan(cls, config: ProjectConfig, upstream: Mapping[str, StagePlan], models: Sequence[Path]) -> StagePlan:
         """Vectors are named by the model and how its patches become one."""
         own = config.dedup
-        runtime = {**model_of(str(own.model), "dedup", models), "pooling": own.pooling}
+        runtime = {**model_of(str(own.model), "dedup", models), "pooling": own.pooling, "batch": own.batch}
         key = key_of(stage=cls.name, version=cls.version, digest=runtime["digest"], pooling=own.pooling)
-        return StagePlan(key=key, params={"batch": own.batch}, runtime=runtime)
+        return StagePlan(key=key, params={}, runtime=runtime)
 
     @classmethod
     def from_runtime(cls, runtime: Mapping[str, Any]) -> "Embed":
@@ -48,16 +52,20 @@ class Embed:
 
     def open(self, node: Node) -> Runner:
         """Load the model."""
-        ref = registry.check(self.model, "dedup", node.models)
-        return _Runner(
-            node, registry.open_embedder(ref, pooling=self.pooling, device=node.device, threads=node.threads)
-        )
+        ref = model_at(node, self.model, "dedup")
+
+        def load(batch: int) -> Any:
+            return registry.open_embedder(
+                ref, pooling=self.pooling, device=node.device, threads=node.threads, batch=batch
+            )
+
+        batch = fitting_batch(node, self.digest, self.batch, load, lambda model, rgb: model.embed_images(rgb), _SHAPE)
+        return _Runner(node, load(batch), batch)
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
     jpegs: Mapping[int, bytes]  # by pts_ms, or by ordinal of a known picture
-    batch: int
     known: str | None = None  # digest of the known set, when this is its job
 
 
@@ -69,8 +77,8 @@ class _Embedded:
 
 
 class _Runner:
-    def __init__(self, node: Node, model: Any) -> None:
-        self._node, self._model = node, model
+    def __init__(self, node: Node, model: Any, batch: int) -> None:
+        self._node, self._model, self._batch = node, model, batch
 
     def load(self, job: Job) -> _Work:
         with self._node.ledger.transaction() as cursor:
@@ -85,13 +93,13 @@ class _Runner:
                 rows = frames.unembedded(cursor, int(job.project_id or 0), job.segment_id, job.key)
         read = self._node.store.read
         jpegs = {row.id: read(shard, row.shard_offset, row.size_bytes) for row in rows}
-        return _Work(jpegs, int(own.params["batch"]), digest)
+        return _Work(jpegs, digest)
 
     def process(self, job: Job, work: _Work, beat: Beat) -> Outcome:
         if not work.jpegs:
             return Outcome()
         started = time.monotonic()
-        made = vectors.embed(self._model, work.jpegs, work.batch, beat)
+        made = vectors.embed(self._model, work.jpegs, self._batch, beat)
         path = vectors.put(self._node.store, job, np.stack([made[key] for key in sorted(made)]))
         rows = _Embedded(sorted(made), path, work.known)
         return Outcome(rows=rows, items=len(made), seconds={"embed": time.monotonic() - started})

@@ -41,8 +41,12 @@ class Extract:
         from data_miner.media.quality import RECIPE
         from data_miner.media.reader import VERSION
 
-        other = {"fps"} if config.extract.strategy == "scene" else {"scene_threshold"}
-        params = config.extract.model_dump(mode="json", exclude=other)
+        is_scene = config.extract.strategy == "scene"
+        params = config.extract.model_dump(mode="json", exclude={"fps"} if is_scene else {"scene_threshold"})
+        if is_scene:
+            from data_miner.media.scenes import RECIPE as HOW_SCENES_ARE_FOUND
+
+            params["recipe"] = HOW_SCENES_ARE_FOUND
         return StagePlan(
             key=key_of(stage=cls.name, version=[cls.version, VERSION], measured=RECIPE, **params),
             params=params,
@@ -88,7 +92,7 @@ class _Runner:
         with ExitStack() as stack:
             # Moved into the store when all went well; otherwise the next attempt starts anew.
             stack.callback(shard.unlink, missing_ok=True)
-            reader = self._reader(stack, work)
+            reader = self._reader(stack, work, beat)
             writer = stack.enter_context(ShardWriter(shard))
             for row in self._rows(reader, writer, work.params["quality"]):
                 rows.append(row)
@@ -118,7 +122,7 @@ class _Runner:
     def close(self) -> None:
         pass
 
-    def _reader(self, stack: ExitStack, work: _Work) -> Any:
+    def _reader(self, stack: ExitStack, work: _Work, beat: Beat) -> Any:
         from data_miner.media.reader import SegmentReader
         from data_miner.media.sampling import Cut, Sampling
 
@@ -131,11 +135,12 @@ class _Runner:
             path = stack.enter_context(self._node.store.open_local(segment.path))
         return SegmentReader(
             path,
-            Sampling(strategy=params["strategy"], fps=params["fps"]),
+            Sampling.of(params),
             Cut(segment.start_ms, segment.end_ms, segment.max_frames),
             segment.first_pts_ms,
             max_side=params["max_side"],
             threads=self._node.threads,
+            beat=beat,
         )
 
     @staticmethod

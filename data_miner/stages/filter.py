@@ -6,6 +6,7 @@ Embeddings are kept, so that a changed prompt costs text and no pixels.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,10 @@ from data_miner.ledger.jobs import Job
 from data_miner.models import registry
 from data_miner.records import FrameScore, key_of
 from data_miner.stages import vectors
-from data_miner.stages.base import Beat, Node, Outcome, Runner, Share, StagePlan, model_of
+from data_miner.stages.base import Beat, Node, Outcome, Runner, Share, StagePlan, model_at, model_of
+from data_miner.stages.fitting import fitting_batch
+
+_SHAPE = (720, 1280)  # of a probe's pictures: the model scales all to one size
 
 Vectors = NDArray[np.float32]
 
@@ -76,6 +80,7 @@ class _Runner:
     def __init__(self, stage: Filter, node: Node) -> None:
         self._stage, self._node = stage, node
         self._scorer: Any = None
+        self._wanted = self._batch = 1
         self._texts: dict[str, Vectors] = {}
 
     def load(self, job: Job) -> _Work:
@@ -99,7 +104,9 @@ class _Runner:
         if len(work.pts_ms) == 0:
             return Outcome(rows=_Scored(work.key, [], None))
         started = time.monotonic()
-        fresh = vectors.embed(self._model(), work.jpegs, int(work.params["batch"]), beat) if work.jpegs else {}
+        self._wanted = int(work.params["batch"])
+        model = self._model()
+        fresh = vectors.embed(model, work.jpegs, self._batch, beat) if work.jpegs else {}
         embedded, every = time.monotonic(), {**work.known, **fresh}
         scores = list(self._score(work, np.stack([every[t] for t in work.pts_ms.tolist()])))
         part = None
@@ -139,6 +146,10 @@ class _Runner:
 
     def _model(self) -> Any:
         if self._scorer is None:
-            ref = registry.check(str(self._stage.model), "filter", self._node.models)
-            self._scorer = registry.open_scorer(ref, self._node.device, self._node.threads)
+            ref = model_at(self._node, str(self._stage.model), "filter")
+            load = partial(registry.open_scorer, ref, self._node.device, self._node.threads)
+            self._batch = fitting_batch(
+                self._node, self._stage.digest, self._wanted, load, lambda model, rgb: model.embed_images(rgb), _SHAPE
+            )
+            self._scorer = load(self._batch)
         return self._scorer

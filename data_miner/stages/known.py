@@ -12,6 +12,7 @@ from data_miner.ledger.connection import Ledger
 from data_miner.ledger.known import KnownPicture
 from data_miner.store.artifacts import Store
 
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _KEPT_PX, _QUALITY = 640, 92  # for embedding: backbones look at 224 to 518 px
 _HASHED_PX = 1280  # as extract.max_side has it; the hash's own plane is 640 wide
 
@@ -41,34 +42,42 @@ def keep(ledger: Ledger, store: Store, folders: Sequence[Path]) -> int:
 
 def _written(shard: Path, files: Sequence[Path]) -> Iterator[KnownPicture]:
     from data_miner.media import jpeg
-    from data_miner.media.pictures import read_picture
     from data_miner.media.quality import measure_picture
+    from data_miner.media.still import read_still, scaled
     from data_miner.store.shards import ShardWriter
 
     with ShardWriter(shard) as writer:
         for ordinal, file in enumerate(files):
             try:
-                _, phash = measure_picture(read_picture(file, _HASHED_PX))
-                offset, size_bytes = writer.add(ordinal, jpeg.encode(read_picture(file, _KEPT_PX), _QUALITY))
-            except NeverError as error:
-                raise ConfigError(f"dedup.against: {error.detail}; mend it or take it out of the folder") from error
+                rgb = scaled(read_still(file), _HASHED_PX)
+            except (NeverError, OSError) as error:
+                why = error.detail if isinstance(error, NeverError) else str(error.strerror)
+                raise ConfigError(f"dedup.against: {file}: {why}; mend it or take it out of the folder") from error
+            _, phash = measure_picture(rgb)
+            offset, size_bytes = writer.add(ordinal, jpeg.encode(scaled(rgb, _KEPT_PX), _QUALITY))
             yield KnownPicture(file.name, phash, offset, size_bytes)
         writer.close()
 
 
 def _unique(folders: Sequence[Path]) -> dict[str, Path]:
     """sha256 -> the first file of this content."""
-    from data_miner.media.pictures import pictures_in
-
     found: dict[str, Path] = {}
     for folder in folders:
-        files = [folder] if folder.is_file() else list(pictures_in(folder))
+        files = [folder] if folder.is_file() else list(_pictures_in(folder))
         if not files:
-            raise ConfigError(f"dedup.against: {folder} holds no picture (jpg, png, webp, bmp, tif)")
+            raise ConfigError(f"dedup.against: {folder} holds no picture ({' '.join(sorted(_SUFFIXES))})")
         for file in files:
             seen = file.stat()
             found.setdefault(_sha256(file, seen.st_size, seen.st_mtime_ns), file)
     return found
+
+
+def _pictures_in(folder: Path) -> Iterator[Path]:
+    """Every picture below a folder, by path; hidden files and folders are passed over."""
+    for path in sorted(folder.rglob("*")):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in _SUFFIXES and not is_hidden and path.is_file():
+            yield path
 
 
 @lru_cache(maxsize=100_000)

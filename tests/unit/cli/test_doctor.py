@@ -101,7 +101,7 @@ def test_a_models_absence_is_found_with_the_command_that_fetches_it(here: Path) 
     settings = Settings.from_env()
     config = load_project("door.yaml", settings).config
     check = service_checks.weights(settings, config)
-    assert (check.verdict, check.cure) == ("FAIL", "hf download nobody/door-finder")
+    assert (check.verdict, check.cure) == ("FAIL", "data-miner models pull nobody/door-finder")
 
 
 def test_a_driver_too_old_for_torch_is_found_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:

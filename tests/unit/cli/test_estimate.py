@@ -27,6 +27,7 @@ def counted(**more: Any) -> Any:
         "frames": SimpleNamespace(to_score=0, to_embed=0, to_compare=0, to_detect=0),
         "sizes": SimpleNamespace(film_bytes_per_s=None, film_s=None, frame_bytes=None),
         "rates": {},
+        "change": None,
     }
     return SimpleNamespace(**{**nothing, **more})
 

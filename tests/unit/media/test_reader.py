@@ -26,6 +26,7 @@ from tests.support.videos import (
 
 INTERVAL = Sampling("interval", Fraction(2))
 KEYFRAME = Sampling("keyframe")
+SCENE = Sampling("scene")
 EVEN = [40 * i for i in range(100)]  # ms, 25 fps, 4 s
 
 
@@ -85,7 +86,7 @@ def test_pictures_are_the_first_at_or_after_their_targets(kind: str, tmp_path: P
     assert not any(reader.truncated for reader in readers)
 
 
-@pytest.mark.parametrize("sampling", [INTERVAL, KEYFRAME], ids=["interval", "keyframe"])
+@pytest.mark.parametrize("sampling", [INTERVAL, KEYFRAME, SCENE], ids=["interval", "keyframe", "scene"])
 @pytest.mark.parametrize("kind", FILES)
 def test_segments_give_the_pictures_of_one_piece(kind: str, sampling: Sampling, tmp_path: Path) -> None:
     name, pts_ms, options = FILES[kind]
@@ -271,7 +272,7 @@ def test_damage_anywhere_gives_pictures_or_a_reason(name: str, tmp_path: Path) -
             length = min(int(random.choice([1, 4, 40, 1000])), len(data) - start)
             data[start : start + length] = random.bytes(length)
         path.write_bytes(bytes(data))
-        for sampling in (INTERVAL, KEYFRAME):
+        for sampling in (INTERVAL, KEYFRAME, SCENE):
             try:
                 readers = [SegmentReader(path, sampling, Cut(start, start + 1500), 0) for start in (0, 1500, 3000)]
                 times = [picture.pts_ms for reader in readers for picture in reader]
@@ -295,7 +296,7 @@ def test_a_file_without_one_decodable_picture_is_unreadable(tmp_path: Path) -> N
     data = path.read_bytes()
     start = data.index(b"mdat") + 4
     path.write_bytes(data[:start] + bytes(len(data) - start))
-    for sampling in (INTERVAL, KEYFRAME):
+    for sampling in (INTERVAL, KEYFRAME, SCENE):
         with pytest.raises(NeverError) as caught:
             list(SegmentReader(path, sampling, Cut(2000, 4000), 0))
         assert caught.value.reason == "unreadable"

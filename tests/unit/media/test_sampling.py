@@ -55,14 +55,14 @@ def test_segments_cover_the_whole_video_without_overlap(first_ms: int, duration_
     assert all(left.end_ms == right.start_ms for left, right in pairwise(cuts))
 
 
-@given(st.integers(1, 200_000), st.integers(0, 150), st.sampled_from(["interval", "keyframe"]))
+@given(st.integers(1, 200_000), st.integers(0, 150), st.sampled_from(["interval", "keyframe", "scene"]))
 def test_shares_of_max_frames_add_up_to_it(duration_ms: int, max_frames: int, strategy: str) -> None:
     sampling = Sampling(strategy, Fraction(1))
     cuts = cut_segments(0, duration_ms, sampling, 7_000, max_frames)
     shares = [cut.max_frames for cut in cuts if cut.max_frames is not None]
     targets = -(-duration_ms // 1000)
     assert len(shares) == len(cuts)
-    assert sum(shares) == (max_frames if strategy == "keyframe" else min(max_frames, targets))
+    assert sum(shares) == (min(max_frames, targets) if strategy == "interval" else max_frames)
 
 
 def test_shares_follow_the_largest_remainder() -> None:
@@ -96,8 +96,14 @@ def test_a_frame_over_several_targets_belongs_to_the_first_of_them() -> None:
 
 
 def test_an_unknown_strategy_is_refused() -> None:
-    with pytest.raises(ValueError, match="scene"):
-        Sampling("scene")
+    with pytest.raises(ValueError, match="shots"):
+        Sampling("shots")
+
+
+@pytest.mark.parametrize("threshold", [0, 256, float("nan")])
+def test_a_scene_threshold_that_no_score_can_have_is_refused(threshold: float) -> None:
+    with pytest.raises(ValueError, match="scene_threshold"):
+        Sampling("scene", scene_threshold=threshold)
 
 
 def test_a_rate_of_zero_is_refused() -> None:

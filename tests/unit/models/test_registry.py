@@ -72,15 +72,15 @@ def test_files_that_are_no_models_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty.pt").touch()
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "folder").mkdir()
-    (tmp_path / "dino").mkdir()
-    (tmp_path / "dino" / "config.json").write_text(json.dumps({"model_type": "grounding-dino"}))
+    (tmp_path / "detr").mkdir()
+    (tmp_path / "detr" / "config.json").write_text(json.dumps({"model_type": "detr"}))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text("{")
     for name, words in {
         "empty.pt": "is empty",
         "notes.txt": "not a model file",
         "folder": "neither config.json nor",
-        "dino": "grounding-dino are not supported",
+        "detr": "detr are not supported",
         "broken": "config.json: not a transformers",
     }.items():
         with pytest.raises(ModelError, match=words) as caught:

@@ -109,6 +109,21 @@ def test_scores_start_at_the_floor_and_end_at_max_det(doors: list[Rgb]) -> None:
     assert max(len(boxes) for boxes in tiny(max_det=1).detect(doors)) == 1
 
 
+def test_no_box_is_lost_when_the_clock_runs_away(doors: list[Rgb], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was stopped for a while: Ultralytics' suppression would give up on the rest of the batch."""
+    import itertools
+    from types import SimpleNamespace
+
+    detector = tiny(batch=10)
+    expected = detector.detect(doors)
+    from ultralytics.utils import nms
+
+    clock = itertools.count(0, 3600)
+    monkeypatch.setattr(nms, "time", SimpleNamespace(time=lambda: next(clock)))
+    assert detector.detect(doors) == expected
+    assert next(clock) > 3600 and len([boxes for boxes in expected if boxes]) > 1
+
+
 def test_pictures_of_different_sizes_in_one_call_are_refused(doors: list[Rgb]) -> None:
     with pytest.raises(ValueError, match="one size"):
         tiny().detect([doors[0], doors[1][:300]])

@@ -45,10 +45,10 @@ def test_a_pipeline_changes_no_key() -> None:
 
 def test_stages_end_before_the_first_whose_model_is_not_here() -> None:
     plan = planned(config(scorer=ABSENT, detector="yolov8x-worldv2.pt"))
-    assert plan["missing"] == {"filter": ABSENT, "detect": "yolov8x-worldv2.pt"}
+    assert plan["missing"] == {"filter": [ABSENT], "detect": ["yolov8x-worldv2.pt"]}
     assert plan["stages"][-1] == "extract"
     plan = planned(config(detector=ABSENT))
-    assert plan["missing"] == {"detect": ABSENT}
+    assert plan["missing"] == {"detect": [ABSENT]}
     assert plan["stages"][-1] == "dedup"
 
 

@@ -118,3 +118,13 @@ JOIN project_segment ps ON ps.project_id = p.id AND ps.video_id = b.video_id
 JOIN project_frame pf ON pf.project_id = p.id AND pf.segment_id = ps.segment_id AND pf.pts_ms = b.pts_ms AND pf.is_kept
 JOIN frame f ON f.segment_id = pf.segment_id AND f.pts_ms = pf.pts_ms
 WHERE EXISTS (SELECT FROM jsonb_array_elements(p.config -> 'classes') AS class WHERE class ? b.label);
+
+-- How far each frame comes: 1 good, 2 match, 3 unique, 4 with a box; 0 none of these.
+CREATE VIEW frame_level AS
+SELECT pf.project_id, pf.segment_id, pf.pts_ms, CASE
+    WHEN pf.reason = ANY (ARRAY['too_small', 'too_dark', 'too_bright', 'flat', 'too_blurry', 'rejected']) THEN 0
+    WHEN pf.reason IS NOT NULL THEN 1 WHEN pf.is_kept IS DISTINCT FROM true THEN 2
+    WHEN b.segment_id IS NULL THEN 3 ELSE 4 END AS level
+FROM project_frame pf
+LEFT JOIN (SELECT DISTINCT project_id, segment_id, pts_ms FROM project_box) AS b
+    ON b.project_id = pf.project_id AND b.segment_id = pf.segment_id AND b.pts_ms = pf.pts_ms;
