@@ -125,3 +125,4 @@ class ExportImage:
     config_hash: str = ""
     models: Mapping[str, str] = field(default_factory=dict)  # role (filter, dedup, detect) -> name@digest
     labelled_by: str = "model"  # model | human
+    is_empty: bool = False  # a person says that nothing is on it

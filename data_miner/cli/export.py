@@ -9,6 +9,7 @@ import click
 
 from data_miner.cli.context import open_ledger, open_store, project_row
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
+from data_miner.cli.report import beside
 from data_miner.cli.summary import dataset_line
 from data_miner.errors import DataMinerError, UsageError
 from data_miner.export.dataset import export_copy, write_dataset
@@ -37,7 +38,8 @@ def export(invocation: Invocation, out: str | None, formats: str | None) -> None
             target = Path(out).expanduser().resolve()
             click.echo(dataset_line(export_copy(ledger, project, store, target, chosen)))
             return
-        version = write_dataset(ledger, project, store, settings.datasets, chosen)
+        page = beside(ledger, project, store)
+        version = write_dataset(ledger, project, store, settings.datasets, chosen, page)
     if version is None:
         raise DataMinerError(f"{project.name} has no image yet; data-miner status -p {project.name} says why")
     click.echo(dataset_line(version) + ("" if version.is_new else ", as it was"))

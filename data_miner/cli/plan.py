@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 import pipelines
-from data_miner.cli import what_if, words
+from data_miner.cli import weights, what_if, words
 from data_miner.cli.context import NothingYetError, open_ledger, open_store
 from data_miner.cli.intent import Intent
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
-from data_miner.cli.preparation import load, missing_models, model_folders, registration
+from data_miner.cli.preparation import load, model_folders, registration
 from data_miner.config.schema import ProjectConfig
 from data_miner.config.settings import Settings
 from data_miner.config.sites import load_sites
@@ -55,10 +55,14 @@ def plan(
         name, config = load(wanted, settings, overrides, None)
         found, missing = _nothing_known(config, sources), _missing_model(config, settings)
         intent = Intent(name, config, found, load_sites(settings))
+    absent = weights.absent(config, model_folders(settings))
     if as_json:
-        click.echo(json.dumps({**intent.as_dict(), "sheet": str(sheet) if sheet else None}, indent=2))
+        told = {**intent.as_dict(), "weights": absent, "sheet": str(sheet) if sheet else None}
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         click.echo("\n".join(intent.lines()))
+        if absent:
+            click.echo(f"weights    {weights.foretold(absent)}")
         if sheet is not None:
             click.echo(f"look       {sheet.as_uri()}   (answered from stored scores in {words.duration(told_s)})")
     if missing is not None:
@@ -76,23 +80,27 @@ def _counted(
     """Count in the ledger; where a model is not here, only what needs none."""
     from data_miner.cli.estimate import fps_of
 
+    folders = model_folders(settings)
     missing = _missing_model(config, settings)
-    pipeline = pipelines.load("mine" if missing is None else "ingest")
-    countable = config if missing is None else _without_models(config)
+    is_whole = missing is None and not weights.absent(config, folders)
+    pipeline = pipelines.load("mine" if is_whole else "ingest")
+    countable = config if is_whole else _without_models(config)
     wanted = registration(name, countable, pipeline, settings, added=sources, video_limit=limit)
     store, _ = open_store(settings, ledger, create=False)
     suppose = what_if.Supposition(store)
     found = forecast(ledger, wanted, load_sites(settings), fps_of(config), config.extract.max_frames, suppose)
-    if missing is not None:
+    if not is_whole:
         found = replace(found, frames=_no_frames(), passed=found.funnel.get("passed", 0))
     return found, missing
 
 
 def _missing_model(config: ProjectConfig, settings: Settings) -> ModelError | None:
+    """A model that no server has: a path where nothing lies, or what cannot play its role."""
     try:
-        return missing_models(plan_project(config, pipelines.load("mine"), model_folders(settings)), settings)
+        plan_project(config, pipelines.load("mine"), model_folders(settings))
     except ModelError as error:
         return error
+    return None
 
 
 def _without_models(config: ProjectConfig) -> ProjectConfig:

@@ -219,11 +219,12 @@ class Mining:
             progress.say(summary.waiting_line(row))
 
     def _dataset(self, prepared: Prepared, store: Any) -> Any:
+        from data_miner.cli.report import beside
         from data_miner.export.dataset import write_dataset
 
         with self._ledger.transaction() as cursor:
             row = projects.find(cursor, prepared.name)
-        return write_dataset(self._ledger, row, store, self._settings.datasets)
+        return write_dataset(self._ledger, row, store, self._settings.datasets, beside=beside(self._ledger, row, store))
 
     def _end(self, prepared: Prepared, store: Any, ending: Any) -> int:
         is_interrupted = ending is not None and ending.is_interrupted

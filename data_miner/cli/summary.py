@@ -76,6 +76,7 @@ def summary_lines(
         _line("boxes", _boxes(found)),
         *_yield(yields),
         *_dataset(found, dataset),
+        *_report(dataset),
     ]
     return [*written, _line("next", next_step)] if next_step else written
 
@@ -149,6 +150,11 @@ def _dataset(found: Mapping[str, Any], dataset: VersionSummary | None) -> list[s
     if dataset is None:
         return [_line("dataset", words.shown(found["dataset"]))] if found["dataset"] else []
     return [_line("dataset", dataset_line(dataset))]
+
+
+def _report(dataset: VersionSummary | None) -> list[str]:
+    page = dataset.path.resolve() / "report.html" if dataset is not None else None
+    return [_line("report", page.as_uri())] if page is not None and page.is_file() else []
 
 
 def dataset_line(dataset: VersionSummary) -> str:

@@ -63,6 +63,17 @@ def pull_all(names: Sequence[str], folders: Sequence[Path], progress: "Meter") -
     return Pulled(here, [name for name in progress.begun if name in here], failed)
 
 
+def foretold(names: Sequence[str]) -> str:
+    """`a, b: 5.6 GB, fetched first`, as far as their servers tell; after one that does not answer none is asked."""
+    total_bytes = 0
+    for name in names:
+        try:
+            total_bytes += hub.describe(name).total_bytes
+        except ModelError as error:
+            return f"{', '.join(names)}: to be fetched first, but {error}"
+    return f"{', '.join(names)}: {words.size(total_bytes)}, fetched first"
+
+
 def meter(is_quiet: bool = False) -> "Meter":
     """Who shows a pull: a bar on a terminal, a line now and then without one."""
     if is_quiet:

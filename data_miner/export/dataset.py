@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,28 +10,49 @@ from typing import Any
 from data_miner.config.identity import rules_hash
 from data_miner.config.project import restore
 from data_miner.config.schema import ProjectConfig
+from data_miner.errors import DataMinerError
 from data_miner.export.names import image_name
 from data_miner.export.split import Side, draw_sides
-from data_miner.export.versions import ReadJpeg, VersionSummary, latest_version, write_copy, write_version
+from data_miner.export.versions import Beside, ReadJpeg, VersionSummary, latest_version, write_copy, write_version
 from data_miner.ledger import exports, projects
 from data_miner.ledger.connection import Ledger
 from data_miner.records import Box, ExportImage, FrameScore, VideoInfo
 from data_miner.store.artifacts import Store
 
+_TRIES = 3  # with a snapshot of its own each
+
 
 def write_dataset(
-    ledger: Ledger, project: Any, store: Store, datasets: Path, formats: Sequence[str] = ()
+    ledger: Ledger,
+    project: Any,
+    store: Store,
+    datasets: Path,
+    formats: Sequence[str] = (),
+    beside: Beside | None = None,
 ) -> VersionSummary | None:
     """Write the project's next version below `datasets`/<name>, unless nothing changed, and note it.
 
-    None when there is no image and there never was one. May be killed and called again.
+    None when there is no image and there never was one. May be killed and called again. `beside` adds files of its
+    own. Raises DataMinerError when a picture is not in the store.
     """
+    for _ in range(_TRIES - 1):
+        with suppress(FileNotFoundError):  # what was forgotten since the snapshot was taken
+            return _written(ledger, project, store, datasets, formats, beside)
+    try:
+        return _written(ledger, project, store, datasets, formats, beside)
+    except FileNotFoundError as error:
+        raise DataMinerError(f"{project.name}: a picture is missing in the store: {error}") from error
+
+
+def _written(
+    ledger: Ledger, project: Any, store: Store, datasets: Path, formats: Sequence[str], beside: Beside | None
+) -> VersionSummary | None:
     folder, taken = datasets / project.name, exports.snapshot(ledger, project.id)
     config, images = _images(ledger, taken)
     if not images and latest_version(folder) is None:
         return None
     formats = formats or config.export.formats
-    summary = write_version(folder, images, list(config.classes), formats, _reader(store))
+    summary = write_version(folder, images, list(config.classes), formats, _reader(store), beside)
     version = int(summary.path.name.removeprefix("v"))
     if (taken.project.version, taken.project.content_hash) != (version, summary.content):
         ledger.with_retry(lambda cursor: projects.exported(cursor, project.id, version, summary.content), deadline_s=60)
@@ -46,14 +68,14 @@ def export_copy(
 
 
 def with_background(images: Iterable[ExportImage], share: float) -> list[ExportImage]:
-    """All images with a box or labels of a person, and as many without as make at most `share` of all.
+    """All images with a box, those a person calls empty, and of the rest as many as make at most `share` of all.
 
     A hash chooses them, and the choice is a prefix of one fixed order: a larger share adds images and takes none
     away.
     """
     boxed, bare = list[ExportImage](), list[ExportImage]()
     for image in images:
-        (boxed if image.boxes or image.labelled_by == "human" else bare).append(image)
+        (boxed if image.boxes or image.is_empty else bare).append(image)
     wanted = int(len(boxed) * share / (1 - share) + 1e-9)
     bare.sort(key=lambda image: hashlib.sha256(image.name.encode()).digest())
     return boxed + bare[:wanted]
@@ -85,6 +107,7 @@ def _image(row: Any, boxes: Sequence[Any], facts: Mapping[str, Any]) -> ExportIm
         split="train",  # _on_sides says which
         boxes=tuple(_box(box) for box in boxes),
         labelled_by="human" if row.is_human else "model",
+        is_empty=row.is_empty,
         video=_video(row),
         pts_ms=row.pts_ms,
         score=_score(row),

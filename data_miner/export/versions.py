@@ -19,9 +19,10 @@ from data_miner.records import ExportImage
 
 FORMATS: Mapping[str, Writer] = {"yolo": yolo.write, "coco": coco.write}
 ReadJpeg = Callable[[ExportImage], bytes]
+Beside = Callable[[Path, str], object]  # folder, name of the version
 
-_VERSION = re.compile(r"v([1-9]\d*)")
-_UNFINISHED = ".writing"  # one name is enough: the folder is locked while it is there
+VERSION = re.compile(r"v([1-9]\d*)")
+UNFINISHED = ".writing"  # one name is enough: the folder is locked while it is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +48,25 @@ def write_version(
     classes: Sequence[str],
     formats: Sequence[str],
     read_jpeg: ReadJpeg,
+    beside: Beside | None = None,
 ) -> VersionSummary:
     """Write the next version below `folder` (datasets/<project>) and move `latest`, unless nothing changed.
 
-    Unchanged pictures are hard links to the version before. May be killed at any moment and called again: a
-    version is there whole or not at all. Two callers wait for each other.
+    `beside` adds files of its own to a version in the making. Unchanged pictures are hard links to the version
+    before. May be killed at any moment and called again: a version is there whole or not at all. Two callers wait
+    for each other.
     """
     images = list(images)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder):
         newest = _newest(folder)
         content = content_hash(images, classes, formats)
         if newest and (summary := read_version(newest)) and summary.content == content:
             _point_latest(folder, newest)
             return summary
-        target = folder / f"v{_number(newest) + 1 if newest else 1}"
+        target = folder / f"v{number_of(newest) + 1 if newest else 1}"
         dataset = dataset_of(images, classes)
-        _write_whole(target, folder / _UNFINISHED, dataset, formats, content, _Pictures(read_jpeg, newest))
+        _write_whole(target, folder / UNFINISHED, dataset, formats, content, _Pictures(read_jpeg, newest), beside)
         _point_latest(folder, target)
     summary = _summary(target, dataset, content)
     return _compared(summary, dataset, newest)
@@ -82,7 +85,7 @@ def write_copy(
     images = list(images)
     dataset, content = dataset_of(images, classes), content_hash(images, classes, formats)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.parent / f".{target.name}{_UNFINISHED}"
+    unfinished = target.parent / f".{target.name}{UNFINISHED}"
     _write_whole(target, unfinished, dataset, formats, content, _Pictures(read_jpeg, None))
     return _summary(target, dataset, content)
 
@@ -127,6 +130,7 @@ def _write_whole(
     formats: Sequence[str],
     content: str,
     pictures: _Pictures,
+    beside: Beside | None = None,
 ) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)  # left by a killed process
     try:
@@ -138,9 +142,11 @@ def _write_whole(
             FORMATS[name](unfinished, dataset)
         manifest.write(unfinished, dataset)
         _write_summary(unfinished, _summary(target, dataset, content))
+        if beside is not None:
+            beside(unfinished, target.name)
         _sync_tree(unfinished)
         unfinished.rename(target)
-        _sync(target.parent)
+        synced(target.parent)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -176,7 +182,7 @@ def _compared(summary: VersionSummary, dataset: Dataset, previous: Path | None) 
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the folder itself; the system lets go when the process dies, and no lock file stays behind."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -189,11 +195,11 @@ def _locked(folder: Path) -> Iterator[None]:
 def _newest(folder: Path) -> Path | None:
     if not folder.is_dir():
         return None
-    versions = [path for path in folder.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir()]
-    return max(versions, key=_number, default=None)
+    versions = [path for path in folder.iterdir() if VERSION.fullmatch(path.name) and path.is_dir()]
+    return max(versions, key=number_of, default=None)
 
 
-def _number(path: Path) -> int:
+def number_of(path: Path) -> int:
     return int(path.name[1:])
 
 
@@ -204,18 +210,18 @@ def _point_latest(folder: Path, target: Path) -> None:
     new.unlink(missing_ok=True)
     new.symlink_to(target.name)
     new.replace(latest)
-    _sync(folder)
+    synced(folder)
 
 
 def _sync_tree(folder: Path) -> None:
     """Everything to disk before the name appears; after all is written, so that it goes in one sweep."""
     for parent, _, names in os.walk(folder):
         for name in names:
-            _sync(Path(parent) / name)
-        _sync(Path(parent))
+            synced(Path(parent) / name)
+        synced(Path(parent))
 
 
-def _sync(path: Path) -> None:
+def synced(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

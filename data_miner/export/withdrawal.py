@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from data_miner.export.base import SPLITS
-from data_miner.export.versions import _UNFINISHED, _VERSION, _locked, _number, _sync
+from data_miner.export.versions import UNFINISHED, VERSION, locked, number_of, synced
 from data_miner.sources.names import video_name
 
 _IMAGE = re.compile(r"(?P<video>.+)_(?:\d{9,}|-\d{8,})\.jpg")
@@ -30,7 +30,6 @@ class Withdrawn:
     version: str  # v3
     images: Mapping[str, str]  # name -> sha256
     boxes: Mapping[str, int]  # by image
-    emptied: tuple[str, ...] = ()  # sides of the split without an image then
 
 
 def find(datasets: Path, video_ids: Collection[str]) -> list[Withdrawn]:
@@ -48,15 +47,15 @@ def withdraw(datasets: Path, video_ids: Collection[str], projects: Collection[st
     """
     names = {video_name(video_id) for video_id in video_ids}
     for folder in _folders(datasets):
-        with _locked(folder):
-            shutil.rmtree(folder / _UNFINISHED, ignore_errors=True)
+        with locked(folder):
+            shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
             is_shown = folder.name in projects
             for version in _versions(folder):
                 is_shown = _cleaned(version, names) or is_shown
             if is_shown:
                 for page in [*folder.glob("*.html"), *folder.glob("v*/*.html")]:
                     page.unlink(missing_ok=True)
-            _sync(folder)
+            synced(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,8 @@ def _folders(datasets: Path) -> list[Path]:
 
 
 def _versions(folder: Path) -> list[Path]:
-    found = [path for path in folder.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir()]
-    return sorted(found, key=_number)
+    found = [path for path in folder.iterdir() if VERSION.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=number_of)
 
 
 def _found(version: Path, names: Collection[str]) -> Withdrawn | None:
@@ -105,10 +104,8 @@ def _found(version: Path, names: Collection[str]) -> Withdrawn | None:
     own = {path.name for path in paths}
     rows = _Manifest.of(version).rows
     boxes = {row["image"]: int(row["boxes"] or 0) for row in rows if row["image"] in own}
-    left = Counter(path.parent.name for path in version.glob("images/*/*.jpg") if path.name not in own)
-    emptied = tuple(side for side in SPLITS if not left[side] and any(path.parent.name == side for path in paths))
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    return Withdrawn(version.parent.name, version.name, hashes, boxes, emptied)
+    return Withdrawn(version.parent.name, version.name, hashes, boxes)
 
 
 def _images(version: Path, names: Collection[str]) -> Iterator[Path]:
@@ -126,22 +123,22 @@ def _cleaned(version: Path, names: Collection[str]) -> bool:
     """Take the videos out of one version; returns whether anything was there."""
     paths = list(_images(version, names))
     labels = [path for path in version.glob("labels/*/*.txt") if _is_theirs(path.with_suffix(".jpg").name, names)]
-    for path in [*paths, *labels]:
+    manifest = _Manifest.of(version)
+    left = manifest.without(names)
+    if not paths and not labels and left == manifest:
+        return False
+    caches = [*version.glob("labels/*.cache"), *version.glob("labels/*/*.cache")]
+    for path in [*paths, *labels, *caches]:  # caches: Ultralytics' own, with the names of all images
         path.unlink(missing_ok=True)
     for split in SPLITS:
         _annotations_without(version / "annotations" / f"instances_{split}.json", names)
-    manifest = _Manifest.of(version)
-    left = manifest.without(names)
-    is_touched = bool(paths or labels or left != manifest)
-    if is_touched:
-        for cache in [*version.glob("labels/*.cache"), *version.glob("labels/*/*.cache")]:
-            cache.unlink(missing_ok=True)  # Ultralytics' own, with the names of all images
-        _write_counts(version, left)
-    if left != manifest:
-        _replace(version / "manifest.csv", left.text)
+    _write_counts(version, left)
     for folder in [*version.glob("images/*"), *version.glob("labels/*"), version]:
-        _sync(folder)
-    return is_touched
+        synced(folder)
+    if left != manifest:  # last: as long as its rows are there, a killed command knows that there is work
+        _replace(version / "manifest.csv", left.text)
+        synced(version)
+    return True
 
 
 def _annotations_without(path: Path, names: Collection[str]) -> None:
@@ -193,7 +190,7 @@ def _replace(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_text(text, encoding="utf-8", newline="")
-        _sync(part)
+        synced(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from data_miner.config.schema import ProjectConfig
 from data_miner.errors import NeverError
-from data_miner.ledger import sites, videos
+from data_miner.ledger import forget, sites, videos, words
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.jobs import Job
 from data_miner.media.probe import probe
@@ -126,7 +126,7 @@ class _Runner:
         page = ytdlp.metadata(work.fetch.url, options)
         # Whatever the page turned out to be, the video keeps the name it was listed under.
         info = replace(page.info, id=work.fetch.video_id, url=work.fetch.url, site=work.fetch.site)
-        reason = _unwanted(info, work)
+        reason = self._refused(info, page.info.id, work) or _unwanted(info, work)
         if reason is not None:
             return Outcome(rows=_Fetched(info=info), reason=reason)
         paged = time.monotonic()
@@ -148,6 +148,14 @@ class _Runner:
         shutil.rmtree(folder, ignore_errors=True)
         seconds = {"page": paged - started, "media": time.monotonic() - paged}
         return Outcome(rows=_Fetched(info, file, key), items=1, size_bytes=size_bytes, seconds=seconds)
+
+    def _refused(self, info: VideoInfo, page_id: str, work: _Work) -> str | None:
+        """A person's word on the video or its uploader, which a page may be the first to name."""
+        with self._node.ledger.transaction() as cursor:
+            if forget.is_refused(cursor, info, page_id):
+                return "forgotten"
+            is_wanted = {project.id for project in work.projects} - words.rejecting(cursor, info, page_id)
+        return None if is_wanted or not work.projects else "rejected"
 
     def _wait_for_slot(self, site: str, beat: Beat) -> None:
         """The whole cluster's pace: take the site's next slot and wait for it, alive."""

@@ -142,7 +142,7 @@ def test_a_plan_tells_what_a_threshold_would_do_and_changes_nothing(
 ) -> None:
     before = rows_of(patterns)
     text = typed(capsys, "plan", "-p", "patterns", "--set", "filter.min_side=200")
-    assert "filter.min_side 0 → 200" in text and "21 → 0 (-21)" in text
+    assert "filter.min_side 0 → 200" in text and "+0 −21" in text
     found = json.loads(typed(capsys, "plan", "-p", "patterns", "--set", "filter.min_side=200", "--json"))
     assert found["passed"] == {"now": 21, "then": 0}
     assert rows_of(patterns) == before

@@ -37,6 +37,11 @@ SELECT s.stage, segment_id, project_id, video_id, s.key, s.runtime_key, 0, rank,
 (VALUES ('filter', '{filter}', '{filter_runtime}'), ('dedup', '{dedup}', ''),
     ('detect', '{detect}', '{detect_runtime}'))
 AS s (stage, key, runtime_key);
+INSERT INTO human_label (project_id, video_id, pts_ms)
+SELECT project_id, video_id, start_ms FROM project_segment WHERE rank % 5 = 0;
+INSERT INTO rejection (project_id, video_id, pts_ms)
+SELECT project_id, video_id, 1 FROM project_video WHERE rank % 3 = 0;
+INSERT INTO forgotten (video_id, receipt) SELECT 'gone:' || n, 'r.json' FROM generate_series(1, 2000) n;
 UPDATE source SET expanded_at = now();
 UPDATE job SET state = 'done' WHERE stage = 'expand';
 """

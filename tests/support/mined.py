@@ -118,7 +118,8 @@ def _claimed(ledger: Ledger, worker: uuid.UUID) -> tuple[Job, Any] | None:
 
 def _is_made_up(job: Job, runtime: Any) -> bool:
     """Is this a job of the detector that is none?"""
-    return job.stage == "detect" and str(runtime.get("model", "")).endswith("/thing.pt")
+    models = [runtime, *runtime.get("members", ())]
+    return job.stage == "detect" and any(str(one.get("model", "")).endswith("/thing.pt") for one in models)
 
 
 def _do(node: Node, job: Job, worker: uuid.UUID, runner: Runner | None) -> None:

@@ -103,7 +103,9 @@ UPDATE supervisor SET scaling = %(scaling)s WHERE holder = %(holder)s
 SELECT ps.video_id, pf.pts_ms, s.shard, f.shard_offset, f.size_bytes, f.width, f.height, f.sharpness, f.brightness,
     v.url, v.site, v.title, v.uploader, v.uploader_id, v.channel, v.license, v.upload_date, v.duration_s, v.tags, v.extra,
     pv.split, sc.positive, sc.positive_prompt, sc.negative, sc.negative_prompt, sc.junk, sc.junk_prompt, pf.segment_id,
-    h.video_id IS NOT NULL AS is_human
+    h.video_id IS NOT NULL AS is_human,
+    h.video_id IS NOT NULL AND NOT EXISTS (SELECT FROM human_box b WHERE b.project_id = h.project_id AND b.video_id = h.video_id
+        AND b.pts_ms = h.pts_ms) AS is_empty
 FROM project p
 JOIN project_segment ps ON ps.project_id = p.id
 JOIN project_frame pf ON pf.project_id = p.id AND pf.segment_id = ps.segment_id AND pf.is_kept AND pf.reason IS NULL

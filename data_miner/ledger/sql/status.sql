@@ -92,10 +92,11 @@ UNION ALL
 SELECT 'detect', 'no_detection', count(*)::int FROM project p
 JOIN project_frame pf ON pf.project_id = p.id AND pf.is_kept AND pf.reason IS NULL
 JOIN detection_run r ON r.segment_id = pf.segment_id AND r.pts_ms = pf.pts_ms AND r.detector = p.plan #>> '{detect,key}'
-WHERE p.id = %(project_id)s AND NOT EXISTS (SELECT FROM project_box b WHERE b.project_id = p.id
-    AND b.segment_id = pf.segment_id AND b.pts_ms = pf.pts_ms)
-  AND NOT EXISTS (SELECT FROM human_label h JOIN project_segment ps ON ps.project_id = h.project_id AND ps.video_id = h.video_id
-                  WHERE h.project_id = p.id AND ps.segment_id = pf.segment_id AND h.pts_ms = pf.pts_ms) HAVING count(*) > 0
+JOIN project_segment ps ON ps.project_id = p.id AND ps.segment_id = pf.segment_id
+LEFT JOIN (SELECT DISTINCT segment_id, pts_ms FROM project_box WHERE project_id = %(project_id)s) AS framed
+    ON framed.segment_id = pf.segment_id AND framed.pts_ms = pf.pts_ms
+LEFT JOIN human_label h ON h.project_id = p.id AND h.video_id = ps.video_id AND h.pts_ms = pf.pts_ms
+WHERE p.id = %(project_id)s AND framed.segment_id IS NULL AND h.video_id IS NULL HAVING count(*) > 0
 
 -- name: boxes
 SELECT label, count(*)::int AS n FROM project_box WHERE project_id = %(project_id)s GROUP BY 1 ORDER BY 2 DESC, 1

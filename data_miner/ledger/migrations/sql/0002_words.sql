@@ -95,21 +95,35 @@ CREATE TABLE model_probe (              -- what a model costs on a kind of GPU, 
 
 -- The boxes that stand: a person's where there is one, else the machine's under the project's present rules.
 DROP VIEW project_box;
-CREATE VIEW project_box AS
-SELECT p.id AS project_id, pf.segment_id, pf.pts_ms, d.ordinal, word.value AS label, d.prompt, d.score,
-       d.x1, d.y1, d.x2, d.y2, d.agreement, d.model, false AS is_human
-FROM project p JOIN project_frame pf ON pf.project_id = p.id AND pf.is_kept
+
+-- The machine's, on every frame of a project, kept or not. Rules are read out of the plan once, not once a box.
+CREATE VIEW machine_box AS
+WITH rule AS MATERIALIZED (
+    SELECT id, plan #>> '{detect,key}' AS detector, (plan #>> '{detect,params,conf}')::real AS conf,
+        coalesce((plan #>> '{detect,params,min_agreement}')::int, 1) AS min_agreement,
+        (plan #>> '{detect,params,min_area}')::real AS min_area, (plan #>> '{detect,params,max_area}')::real AS max_area,
+        coalesce((plan #>> '{detect,params,min_aspect}')::real, 0) AS min_aspect,
+        coalesce((plan #>> '{detect,params,max_aspect}')::real, 'Infinity') AS max_aspect
+    FROM project WHERE plan ? 'detect'
+), word AS MATERIALIZED (
+    SELECT p.id, w.key AS word, w.value AS label FROM project p CROSS JOIN LATERAL jsonb_each_text(p.plan #> '{detect,params,labels}') AS w
+)
+SELECT pf.project_id, pf.segment_id, pf.pts_ms, pf.is_kept, d.ordinal, word.label, d.prompt, d.score, d.x1, d.y1, d.x2, d.y2,
+       d.agreement, d.model
+FROM project_frame pf JOIN rule ON rule.id = pf.project_id
+JOIN detection d ON d.segment_id = pf.segment_id AND d.pts_ms = pf.pts_ms AND d.detector = rule.detector
 JOIN frame f ON f.segment_id = pf.segment_id AND f.pts_ms = pf.pts_ms
-JOIN detection d ON d.segment_id = f.segment_id AND d.pts_ms = f.pts_ms AND d.detector = p.plan #>> '{detect,key}'
-JOIN LATERAL jsonb_each_text(p.plan #> '{detect,params,labels}') AS word ON word.key = lower(d.prompt)
-JOIN project_segment ps ON ps.project_id = p.id AND ps.segment_id = pf.segment_id
-LEFT JOIN human_label h ON h.project_id = p.id AND h.video_id = ps.video_id AND h.pts_ms = pf.pts_ms
-WHERE h.video_id IS NULL AND d.score >= (p.plan #>> '{detect,params,conf}')::real
-  AND d.agreement >= coalesce((p.plan #>> '{detect,params,min_agreement}')::int, 1)
-  AND (d.x2 - d.x1) * (d.y2 - d.y1) / (f.width * f.height)
-      BETWEEN (p.plan #>> '{detect,params,min_area}')::real AND (p.plan #>> '{detect,params,max_area}')::real
-  AND (d.x2 - d.x1) BETWEEN (d.y2 - d.y1) * coalesce((p.plan #>> '{detect,params,min_aspect}')::real, 0)
-      AND (d.y2 - d.y1) * coalesce((p.plan #>> '{detect,params,max_aspect}')::real, 'Infinity')
+JOIN word ON word.id = pf.project_id AND word.word = lower(d.prompt)
+WHERE d.score >= rule.conf AND d.agreement >= rule.min_agreement
+  AND (d.x2 - d.x1) * (d.y2 - d.y1) / (f.width * f.height) BETWEEN rule.min_area AND rule.max_area
+  AND (d.x2 - d.x1) BETWEEN (d.y2 - d.y1) * rule.min_aspect AND (d.y2 - d.y1) * rule.max_aspect;
+
+CREATE VIEW project_box AS
+SELECT m.project_id, m.segment_id, m.pts_ms, m.ordinal, m.label, m.prompt, m.score, m.x1, m.y1, m.x2, m.y2, m.agreement, m.model,
+       false AS is_human
+FROM machine_box m JOIN project_segment ps ON ps.project_id = m.project_id AND ps.segment_id = m.segment_id
+LEFT JOIN human_label h ON h.project_id = m.project_id AND h.video_id = ps.video_id AND h.pts_ms = m.pts_ms
+WHERE m.is_kept AND h.video_id IS NULL
 UNION ALL
 SELECT p.id, pf.segment_id, pf.pts_ms, b.ordinal, b.label, '', 1::real,
        (b.x1 * f.width)::real, (b.y1 * f.height)::real, (b.x2 * f.width)::real, (b.y2 * f.height)::real, 1::smallint, NULL, true
