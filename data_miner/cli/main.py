@@ -4,6 +4,7 @@
 """
 
 import difflib
+import keyword
 import os
 import signal
 import sys
@@ -19,37 +20,37 @@ from data_miner.cli.invocation import Invocation, around, with_project
 from data_miner.errors import DataMinerError
 
 INTERRUPTED = 130
-COMMANDS: dict[str, dict[str, tuple[str, str]]] = {  # section -> command -> (module:attribute, one line)
+COMMANDS: dict[str, dict[str, str]] = {  # section -> command (a file in commands/) -> one line
     "What happens": {
-        "run": ("data_miner.cli.run:run", "Mine a project, or go on where it stopped."),
-        "plan": ("data_miner.cli.plan:plan", "Show what a run would do, without doing it."),
-        "status": ("data_miner.cli.status:status", "Show how far projects are and what was dropped."),
-        "report": ("data_miner.cli.report:report", "Write the report of a project: what was kept, dropped and why."),
+        "run": "Mine a project, or go on where it stopped.",
+        "plan": "Show what a run would do, without doing it.",
+        "status": "Show how far projects are and what was dropped.",
+        "report": "Write the report of a project: what was kept, dropped and why.",
     },
     "What is in it": {
-        "init": ("data_miner.cli.init:init", "Write a commented project file."),
-        "try": ("data_miner.cli.try_:try_", "Score and detect on pictures or a video, without a trace."),
-        "frames": ("data_miner.cli.frames:frames", "List frames by stage, reason, class or score; or write them out."),
-        "show": ("data_miner.cli.show:show", "Tell all about an image, frame, video or URL."),
-        "reject": ("data_miner.cli.reject:reject", "Take images, videos or uploaders out for good."),
-        "labels": ("data_miner.cli.labels:labels", "Import labels that a person corrected."),
-        "forget": ("data_miner.cli.forget:forget", "Obey a takedown: remove a video or uploader from everything."),
-        "export": ("data_miner.cli.export:export", "Write the dataset of what is done."),
+        "init": "Write a commented project file.",
+        "try": "Score and detect on pictures or a video, without a trace.",
+        "frames": "List frames by stage, reason, class or score; or write them out.",
+        "show": "Tell all about an image, frame, video or URL.",
+        "reject": "Take images, videos or uploaders out for good.",
+        "labels": "Import labels that a person corrected.",
+        "forget": "Obey a takedown: remove a video or uploader from everything.",
+        "export": "Write the dataset of what is done.",
     },
     "Around it": {
-        "projects": ("data_miner.cli.projects:projects", "List or delete projects."),
-        "sites": ("data_miner.cli.sites:sites", "Show each site's pace and whether it lets us in."),
-        "models": ("data_miner.cli.models:models", "List models, or fetch a project's weights."),
-        "config": ("data_miner.cli.config:config", "Show a project's settings and where each comes from."),
-        "doctor": ("data_miner.cli.doctor:doctor", "Check this machine; changes nothing."),
+        "projects": "List or delete projects.",
+        "sites": "Show each site's pace and whether it lets us in.",
+        "models": "List models, or fetch a project's weights.",
+        "config": "Show a project's settings and where each comes from.",
+        "doctor": "Check this machine; changes nothing.",
     },
     "Operations": {
-        "jobs": ("data_miner.cli.jobs:jobs", "List jobs, show one, count failures."),
-        "retry": ("data_miner.cli.retry:retry", "Let dead jobs be tried again."),
-        "init-db": ("data_miner.cli.init_db:init_db", "Bring the database to this version's schema."),
+        "jobs": "List jobs, show one, count failures.",
+        "retry": "Let dead jobs be tried again.",
+        "init-db": "Bring the database to this version's schema.",
     },
 }
-_TARGETS = {name: target for section in COMMANDS.values() for name, (target, _) in section.items()}
+_NAMES = [name for section in COMMANDS.values() for name in section]
 
 
 class LazyGroup(click.Group):
@@ -57,22 +58,22 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of the help."""
-        return list(_TARGETS)
+        return list(_NAMES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
-        if cmd_name not in _TARGETS:
+        if cmd_name not in _NAMES:
             return None
-        module, _, attribute = _TARGETS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        own = cmd_name.replace("-", "_") + ("_" if keyword.iskeyword(cmd_name) else "")
+        command: click.Command = getattr(import_module(f"data_miner.cli.commands.{own}"), own)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; say which one was meant when there is none."""
-        if args and args[0] not in _TARGETS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], list(_TARGETS), 1)
+        if args and args[0] not in _NAMES and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], _NAMES, 1)
             hint = f"did you mean {near[0]}?" if near else "see data-miner --help"
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
@@ -81,7 +82,7 @@ class LazyGroup(click.Group):
         """Write the commands by section."""
         for section, commands in COMMANDS.items():
             with formatter.section(section):
-                formatter.write_dl([(name, line) for name, (_, line) in commands.items()])
+                formatter.write_dl(list(commands.items()))
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

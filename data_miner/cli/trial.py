@@ -25,7 +25,7 @@ from data_miner.media.still import read_still, scaled
 from data_miner.models import registry
 from data_miner.models.base import Detector, Rgb, Vectors
 from data_miner.models.batching import halving
-from data_miner.models.voting import Found, floor_of, vote
+from data_miner.models.voting import Found, floor_of, standing
 from data_miner.records import Box, MediaInfo
 from data_miner.sources.local import VIDEO_EXTENSIONS
 
@@ -150,29 +150,28 @@ class Trial:
 
     def _boxes(self, batch: Sequence[Taken]) -> list[list[Box]]:
         own, rgb = self._config.detect, [taken.rgb for taken in batch]
-        seen = []
+        seen: list[list[Found]] = [[] for _ in rgb]
         for name, floor, detector in self._detectors:
-            parts = [part for _, part in halving(rgb, own.batch, detector.detect)]
-            labelled = [[self._labelled(box) for box in boxes] for part in parts for boxes in part]
-            seen.append((name, floor, labelled))
-        if len(seen) > 1:
-            every = [self._voted([Found(name, floor, of[i]) for name, floor, of in seen]) for i in range(len(rgb))]
-        else:
-            every = seen[0][2] if seen else [[] for _ in rgb]
+            parts = [boxes for _, part in halving(rgb, own.batch, detector.detect) for boxes in part]
+            for found, boxes in zip(seen, parts, strict=True):
+                found.append(Found(name, floor, [replace(box, prompt=box.label) for box in boxes]))
         return [
-            [box for box in boxes if stands(own, box.score, box.xyxy, picture.shape[1::-1], agreement=box.agreement)]
-            for picture, boxes in zip(rgb, every, strict=True)
+            [
+                box
+                for box in self._standing(found)
+                if stands(own, box.score, box.xyxy, picture.shape[1::-1], agreement=box.agreement)
+            ]
+            for picture, found in zip(rgb, seen, strict=True)
         ]
 
-    def _voted(self, found: Sequence[Found]) -> list[Box]:
+    def _standing(self, found: Sequence[Found]) -> Sequence[Box]:
+        """As the stage has it: where every class is one word and one detector looks, nothing is merged."""
         own = self._config.detect
-        pairs = {frozenset(pair) for pair in own.may_overlap}
-        voted = vote(found, may_overlap=pairs, most_per_class=own.max_det)
-        return [replace(one.box, agreement=one.agreement, model=Path(one.model).name) for one in voted]
-
-    def _labelled(self, box: Box) -> Box:
-        word = box.prompt or box.label
-        return replace(box, label=self._labels[word.lower()], prompt=word)
+        if not found:
+            return []
+        if len(found) == 1 and len(self._labels) == len(self._config.classes):
+            return [replace(box, label=self._labels[box.prompt]) for box in found[0].boxes]
+        return standing(found, self._labels, iou=own.iou, most_per_class=own.max_det, may_overlap=own.may_overlap)
 
 
 @dataclass(frozen=True, slots=True)

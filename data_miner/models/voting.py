@@ -1,7 +1,8 @@
 """Several detectors, one picture: who agrees, and which box stands for the object. Numbers in, numbers out."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from data_miner.records import Box
 # Scores of different detectors are not comparable: each has the floor its authors or users found to work.
 FLOORS = {"grounding-dino": 0.35, "mm-grounding-dino": 0.35, "sam3": 0.5, "omdet": 0.3}
 DEFAULT_FLOOR = 0.25  # Ultralytics' own default of `conf`
+
+CROSS_IOU, _NEVER = 0.5, 2.0  # from which boxes of two classes are one object
 
 _Matrix = NDArray[np.float64]
 
@@ -42,7 +45,7 @@ def vote(
     found: Sequence[Found],
     *,
     iou: float = 0.7,
-    cross_iou: float = 0.5,
+    cross_iou: float = CROSS_IOU,
     may_overlap: Collection[frozenset[str]] = (),
     most_per_class: int = 30,
 ) -> list[Voted]:
@@ -60,6 +63,38 @@ def vote(
     ranked = sorted(kept, key=_rank)
     apart = _apart(ranked, cross_iou, {frozenset(pair) for pair in may_overlap})
     return [Voted(box, agreement, found[rank].model) for agreement, rank, box in apart]
+
+
+def standing(
+    found: Sequence[Found],
+    labels: Mapping[str, str],
+    *,
+    iou: float,
+    most_per_class: int,
+    may_overlap: Iterable[Iterable[str]] = (),
+) -> list[Box]:
+    """The boxes that stand of what detectors saw in one picture: of the project's classes, best first.
+
+    found: boxes with the word that was asked as `prompt`, from any score. labels: word -> class. One detector alone
+    has no floor but the project's `conf`, and its classes do not compete.
+    """
+    is_alone = len(found) == 1
+    voters = [
+        Found(
+            one.model,
+            0.0 if is_alone else one.floor,
+            [replace(box, label=labels[box.prompt.lower()]) for box in one.boxes],
+        )
+        for one in found
+    ]
+    voted = vote(
+        voters,
+        iou=iou,
+        cross_iou=_NEVER if is_alone else CROSS_IOU,
+        may_overlap={frozenset(pair) for pair in may_overlap},
+        most_per_class=most_per_class,
+    )
+    return [replace(one.box, agreement=one.agreement, model=PurePath(one.model).name) for one in voted]
 
 
 def _one_class(seen: Sequence[tuple[int, str, Box]], iou: float) -> list[tuple[int, int, Box]]:

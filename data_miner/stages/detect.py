@@ -19,13 +19,12 @@ from data_miner.ledger.connection import Cursor
 from data_miner.ledger.jobs import Job
 from data_miner.models import registry
 from data_miner.models.batching import halving
-from data_miner.models.voting import Found, floor_of, vote
+from data_miner.models.voting import Found, floor_of, standing
 from data_miner.records import Box, key_of
 from data_miner.stages.base import Beat, Node, Outcome, Runner, Share, StagePlan, model_at, model_of
 from data_miner.stages.fitting import fitting_batch
 
 _VOTE = 1  # version of the rule by which boxes are merged
-_CROSS_IOU, _NEVER = 0.5, 2.0  # from which boxes of two classes are one object
 Boxes = dict[int, Sequence[Box]]  # by pts_ms
 
 
@@ -176,26 +175,13 @@ class _Runner:
         return found
 
     def _vote(self, pts_ms: int, made: Mapping[str, Boxes], seen: Mapping[str, Boxes]) -> list[Box]:
-        """The boxes that stand, in the detectors' words, with how many found each and whose it is.
-
-        One detector alone has no floor but `conf`, and its classes do not compete.
-        """
-        stage, is_alone = self._stage, len(self._members) == 1
+        """The boxes that stand, in the detectors' words, with how many found each and whose it is."""
+        own = self._stage
         found = [
-            Found(
-                one.model,
-                0.0 if is_alone else one.floor,
-                [
-                    replace(box, label=stage.labels[box.prompt.lower()])
-                    for box in made[one.key].get(pts_ms) or seen[one.key].get(pts_ms) or ()
-                ],
-            )
+            Found(one.model, one.floor, made[one.key].get(pts_ms) or seen[one.key].get(pts_ms) or ())
             for one in self._members
         ]
-        pairs = {frozenset(pair) for pair in stage.may_overlap}
-        apart = _NEVER if is_alone else _CROSS_IOU
-        voted = vote(found, iou=stage.iou, cross_iou=apart, may_overlap=pairs, most_per_class=stage.max_det)
-        return [replace(one.box, agreement=one.agreement, model=Path(one.model).name) for one in voted]
+        return standing(found, own.labels, iou=own.iou, most_per_class=own.max_det, may_overlap=own.may_overlap)
 
 
 def _as_asked(boxes: Sequence[Box]) -> list[Box]:

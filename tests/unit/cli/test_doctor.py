@@ -10,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_miner.cli import machine_checks, service_checks, source_checks
-from data_miner.cli.check import Check, guarded
+from data_miner.cli.checks import machine as machine_checks
+from data_miner.cli.checks import service as service_checks
+from data_miner.cli.checks import source as source_checks
+from data_miner.cli.checks.check import Check, guarded
 from data_miner.cli.main import run
 from data_miner.config.project import load_project
 from data_miner.config.settings import Settings

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from data_miner.cli.estimate import NOTHING, Machine, Number, Unasked, Work, estimate, total
+from data_miner.cli.planning.estimate import NOTHING, Machine, Number, Unasked, Work, estimate, total
 from data_miner.config.schema import ProjectConfig
 from data_miner.ledger.measured import Rate
 

@@ -219,7 +219,7 @@ class Mining:
             progress.say(summary.waiting_line(row))
 
     def _dataset(self, prepared: Prepared, store: Any) -> Any:
-        from data_miner.cli.report import beside
+        from data_miner.cli.commands.report import beside
         from data_miner.export.dataset import write_dataset
 
         with self._ledger.transaction() as cursor:

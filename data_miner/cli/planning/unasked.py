@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from data_miner.cli.estimate import NOTHING, Number, Unasked
+from data_miner.cli.planning.estimate import NOTHING, Number, Unasked
 from data_miner.errors import JobError
 from data_miner.sources.local import VIDEO_EXTENSIONS
 

@@ -6,8 +6,10 @@ from dataclasses import asdict
 
 import click
 
-from data_miner.cli import machine_checks, service_checks, source_checks
-from data_miner.cli.check import Check, guarded
+from data_miner.cli.checks import machine as machine_checks
+from data_miner.cli.checks import service as service_checks
+from data_miner.cli.checks import source as source_checks
+from data_miner.cli.checks.check import Check, guarded
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
 from data_miner.config.schema import ProjectConfig
 from data_miner.config.settings import Settings

@@ -5,9 +5,9 @@ from collections import Counter
 import click
 
 from data_miner.cli import words
+from data_miner.cli.commands.jobs import STAGES
 from data_miner.cli.context import open_ledger, project_row
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
-from data_miner.cli.jobs import STAGES
 from data_miner.ledger.retry import revive
 
 

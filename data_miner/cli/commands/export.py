@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from data_miner.cli.commands.report import beside
 from data_miner.cli.context import open_ledger, open_store, project_row
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
-from data_miner.cli.report import beside
 from data_miner.cli.summary import dataset_line
 from data_miner.errors import DataMinerError, UsageError
 from data_miner.export.dataset import export_copy, write_dataset

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from data_miner.cli import words
-from data_miner.cli.check import Check, failed, warned
+from data_miner.cli.checks.check import Check, failed, warned
 from data_miner.cli.context import NothingYetError, open_ledger
 from data_miner.config.schema import ProjectConfig
 from data_miner.config.settings import Settings

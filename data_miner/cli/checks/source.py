@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_miner.cli import words
-from data_miner.cli.check import Check, failed, warned
+from data_miner.cli.checks.check import Check, failed, warned
 from data_miner.cli.context import NothingYetError, open_ledger
 from data_miner.config.settings import Settings
 from data_miner.config.sites import load_sites

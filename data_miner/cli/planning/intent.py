@@ -6,9 +6,10 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-from data_miner.cli import what_if, words
-from data_miner.cli.estimate import Machine, Number, Unasked, Work, estimate, total
-from data_miner.cli.unasked import bring
+from data_miner.cli import words
+from data_miner.cli.planning import what_if
+from data_miner.cli.planning.estimate import Machine, Number, Unasked, Work, estimate, total
+from data_miner.cli.planning.unasked import bring
 from data_miner.config.identity import config_hash, difference
 from data_miner.config.project import restore
 from data_miner.config.schema import ProjectConfig

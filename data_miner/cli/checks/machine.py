@@ -11,7 +11,7 @@ import psutil
 
 import data_miner
 from data_miner.cli import words
-from data_miner.cli.check import Check, failed, warned
+from data_miner.cli.checks.check import Check, failed, warned
 from data_miner.config.settings import Settings
 
 _PACKAGES = ("ray", "torch", "ultralytics", "transformers", "av", "opencv-python", "openvino", "psycopg")

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 import pipelines
-from data_miner.cli import weights, what_if, words
+from data_miner.cli import weights, words
 from data_miner.cli.context import NothingYetError, open_ledger, open_store
-from data_miner.cli.intent import Intent
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
+from data_miner.cli.planning import what_if
+from data_miner.cli.planning.intent import Intent
 from data_miner.cli.preparation import load, model_folders, registration
 from data_miner.config.schema import ProjectConfig
 from data_miner.config.settings import Settings
@@ -78,7 +79,7 @@ def _counted(
     limit: int | None,
 ) -> tuple[Forecast, ModelError | None]:
     """Count in the ledger; where a model is not here, only what needs none."""
-    from data_miner.cli.estimate import fps_of
+    from data_miner.cli.planning.estimate import fps_of
 
     folders = model_folders(settings)
     missing = _missing_model(config, settings)

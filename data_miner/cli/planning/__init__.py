@@ -1,0 +1,1 @@
+"""What `plan` foretells: counts, hours, bytes, and frames that would come and go."""
