@@ -40,23 +40,22 @@ class KeptIndex:
         self._human = {
             place: _verdict(place[1], match) for place, match in zip(found.human.places, matches, strict=True)
         }
-        for entries, rows in (
-            ([_Entry("rejected", place) for place in found.rejected.places], found.rejected),
-            ([_Entry(None, place) for place in found.kept.places], found.kept),
-        ):
-            self._gallery.add(entries, rows.phash)
-            there = [i for i, place in enumerate(rows.places) if place in vector_of]
-            self._gallery.add([entries[i] for i in there], None, vector_of.these([rows.places[i] for i in there]))
+        for word, rows in (("rejected", found.rejected), (None, found.kept)):
+            places = rows.places
+            self._gallery.add([_Entry(word, place) for place in places], rows.phash)
+            there = [place for place in places if place in vector_of]
+            self._gallery.add([_Entry(word, place) for place in there], None, vector_of.these(there))
 
     def admit(self, new: Frames, vector_of: "VectorOf") -> list[Verdict]:
         """Verdicts on a segment's passed frames, in order of time; a person's own were decided before all."""
-        rows = [i for i, place in enumerate(new.places) if place not in self._human]
-        places = [new.places[i] for i in rows]
+        every = new.places
+        rows = [i for i, place in enumerate(every) if place not in self._human]
+        places = [every[i] for i in rows]
         matches = self._gallery.admit(
             [_Entry(None, place) for place in places], new.phash[rows], vector_of.these(places)
         )
         found = {place: _verdict(place[1], match) for place, match in zip(places, matches, strict=True)}
-        return [self._human.get(place) or found[place] for place in new.places]
+        return [self._human.get(place) or found[place] for place in every]
 
 
 def _verdict(pts_ms: int, match: Match[_Entry] | None) -> Verdict:

@@ -117,10 +117,12 @@ def _after(config: ProjectConfig, found: Any, new: Number, machine: Machine) -> 
         vectors = Number(embed.value * VECTOR_BYTES, "guessed") if embed.value else NOTHING
         works.append(_work("filter", embed, found.rates, machine, vectors))
     matching = _share(found.funnel, "passed", "extracted", PASSED if config.filter.model else 1.0)
-    unscored = new + Number(found.frames.to_score)
-    compare = Number(found.frames.to_compare) + _of(unscored, matching)
+    share = _share(found.funnel, "passed", "good", PASSED) if config.filter.model else 1.0
+    unscored = _of(Number(found.frames.to_score), share)
+    matches = _of(new, matching) + unscored
+    compare = Number(found.frames.to_compare) + matches
     if config.dedup.model:
-        passed = Number(found.frames.to_embed_passed) + _of(unscored, matching)
+        passed = Number(found.frames.to_embed_passed) + matches
         works.append(_work("embed", passed, found.rates, machine))
     works.append(_work("dedup", compare, found.rates, machine))
     if config.detect.detectors:

@@ -53,7 +53,14 @@ class Intent:
         before, now, then = self._found.before, self._found.funnel.get("passed", 0), self._found.passed
         lines = [_line("config", f"{before.config_hash[:6]} → {self._hash}: {change}") for change in self.changes]
         has_pixels = not any(work.items.value for work in self._works if work.stage == "extract")
-        if self.changes and now != then and has_pixels and self._found.change is None:
+        if not self.changes or not has_pixels or self._found.change is not None:
+            return lines
+        waiting = self._found.frames.to_score
+        if waiting and self._config.filter.model:
+            known = words.number(waiting - self._found.frames.to_embed)
+            lines.append(_line("scores", f"{words.number(waiting)} pictures anew, {known} from stored embeddings"))
+        elif now != then + waiting:
+            then += waiting
             lines.append(_line("match", f"{words.number(now)} → {words.number(then)} ({then - now:+,})"))
         return lines
 

@@ -10,9 +10,9 @@ import numpy as np
 from data_miner.cli import words
 from data_miner.config.settings import Settings
 from data_miner.errors import NotNowError
-from data_miner.ledger import admission, change, frames
+from data_miner.ledger import admission, change, frames, known
 from data_miner.ledger.admission import Frames
-from data_miner.ledger.change import STAGES, Change
+from data_miner.ledger.change import Change
 from data_miner.ledger.connection import Cursor, Ledger
 from data_miner.stages.kept import VectorOf, VectorPlaces, decide_all, places_of_vectors
 from data_miner.store.artifacts import Store
@@ -34,7 +34,8 @@ class Supposition:
         found = admission.standing(cursor, project_id, params.get("known"))
         vector_of = VectorOf.read(self._store, self._places(cursor, params, every, found.rejected), is_lenient=True)
         change.suppose(cursor, project_id, every.places, decide_all(found, every, params, vector_of))
-        return not params.get("embedding") or all(place in vector_of for place in every.places)
+        is_known = not params.get("known") or known.is_kept(cursor, params["known"])
+        return is_known and (not params.get("embedding") or all(place in vector_of for place in every.places))
 
     @staticmethod
     def _places(cursor: Cursor, params: Any, *groups: Frames) -> VectorPlaces | None:
@@ -50,14 +51,19 @@ class Supposition:
 def lines(found: Change, has_detector: bool) -> Iterator[str]:
     """The steps that change, now and then."""
     rows = []
-    for name in STAGES if has_detector else STAGES[:-1]:
-        step = found.steps[name]
+    for name, step in found.steps.items():
+        if name == "boxed" and not has_detector:
+            continue
         if step.enter or step.leave:
             about = "" if found.is_exact or name in ("good", "match") else "about "
             least = "at least " if name == "boxed" and step.enter else about
             rows.append([_NAMES[name], words.number(step.now), f"{least}{words.number(step.then)}", _moves(step)])
     if rows:
         yield from words.table(("from stored scores", "now", "then", ""), rows)
+    elif not found.is_exact:
+        yield "from stored hashes: no frame comes or goes; what embeddings tell apart is known when they are there"
+    elif "boxed" not in found.steps and has_detector:
+        yield "from stored scores: no frame comes or goes; what has a box is known when the detector has looked"
     else:
         yield "from stored scores: no frame comes or goes"
 
@@ -74,7 +80,7 @@ def write_sheet(
     from data_miner.report.sheet import SheetGroup, write_sheet
 
     groups = []
-    for level, name in enumerate(STAGES, 1):
+    for level, name in enumerate(found.steps, 1):
         for title, is_coming in ((f"would be {_NAMES[name]}", True), (f"would be {_NAMES[name]} no more", False)):
             own = [row for row in found.frames if _step(row) == (level, is_coming)]
             if own:
