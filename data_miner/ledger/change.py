@@ -26,7 +26,7 @@ class Step:
 class Change:
     """What a configuration would change for frames that are here."""
 
-    steps: Mapping[str, Step]  # by STAGES
+    steps: Mapping[str, Step]  # by STAGES; without boxed when another detector is to look first
     frames: Sequence[Any]  # segment_id, pts_ms, was, becomes (levels), positive, positive_prompt, …; lowest score first
     is_exact: bool  # else dedup lacks vectors of new frames, and compared those by hash only
 
@@ -34,6 +34,11 @@ class Change:
 def is_by_numbers(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Do pictures and scores stay, so that stored numbers tell what changes?"""
     return all(before[stage]["key"] == after[stage]["key"] for stage in ("download", "extract", "filter"))
+
+
+def has_same_detector(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Do stored boxes stay, or does another detector look first?"""
+    return _detector(before) == _detector(after)
 
 
 def remember(cursor: Cursor, project_id: int) -> None:
@@ -59,14 +64,18 @@ def suppose(cursor: Cursor, project_id: int, places: Sequence[tuple[int, int]], 
     )
 
 
-def compared(cursor: Cursor, project_id: int, is_exact: bool) -> Change:
-    """Compare what was remembered with how far each frame comes now."""
-    named = {"project_id": project_id, "most": _MOST_FRAMES}
-    cursor.execute(sql("change", "level_now"), named)
+def compared(cursor: Cursor, project_id: int, is_exact: bool, has_boxes: bool = True) -> Change:
+    """Compare what was remembered with how far each frame comes now; `has_boxes`: the detector stays."""
+    told = STAGES if has_boxes else STAGES[:-1]
+    named = {"project_id": project_id, "most": _MOST_FRAMES, "highest": len(told)}
+    cursor.execute(sql("change", "level_both"), named)
     counted = cursor.execute(sql("change", "count"), named).fetchone()
     assert counted is not None
     steps = {
-        name: Step(*(getattr(counted, f"{name}_{part}") for part in ("now", "then", "enter", "leave")))
-        for name in STAGES
+        name: Step(*(getattr(counted, f"{name}_{part}") for part in ("now", "then", "enter", "leave"))) for name in told
     }
     return Change(steps, cursor.execute(sql("change", "frames"), named).fetchall(), is_exact)
+
+
+def _detector(plan: Mapping[str, Any]) -> Any:
+    return plan.get("detect", {}).get("key")

@@ -56,7 +56,8 @@ def forecast(
             change.remember(cursor, before.id)
         project_id, _ = projects.register(cursor, wanted, paces)
         if is_compared and suppose is not None:
-            changed = change.compared(cursor, project_id, is_exact=suppose(cursor, project_id))
+            has_boxes = before is not None and change.has_same_detector(before.plan, wanted.plan)
+            changed = change.compared(cursor, project_id, suppose(cursor, project_id), has_boxes)
         found = _count(cursor, project_id, before, funnel, {"fps": fps, "max_frames": max_frames})
         cursor.connection.rollback()
         return replace(found, change=changed)

@@ -118,13 +118,10 @@ def job_ids(cursor: Cursor, video_ids: Sequence[str]) -> list[int]:
 
 def _withdraw(cursor: Cursor, project_ids: Sequence[int], named: dict[str, Any]) -> None:
     """Out of every project's order; what was dropped for looking like them may come back."""
-    spoken_on = {row.project_id for row in cursor.execute(sql("forget", "spoken_on"), named).fetchall()}
     for project_id in project_ids:
         verdicts.withdraw(cursor, project_id, named["video_ids"])
     for name in ("drop_rejections", "drop_labels", "drop_videos"):
         cursor.execute(sql("forget", name), named)
-    for project_id in sorted(spoken_on):
-        order.redecide_all(cursor, project_id)
 
 
 def _projects(cursor: Cursor, named: dict[str, Any]) -> list[int]:

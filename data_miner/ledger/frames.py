@@ -52,6 +52,7 @@ def extracted(
     else:
         if existing:  # the file was fetched anew and is another one: what was said of its pictures is void
             verdicts.filter_again(cursor, segment_id)
+            cursor.execute(sql("frames", "clear_embeddings"), named)  # a time of the old may be one of the new
             cursor.execute(sql("frames", "clear_frames"), named)
         _copy_frames(cursor, segment_id, rows)
     cursor.execute(

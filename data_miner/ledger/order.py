@@ -22,8 +22,12 @@ def take_all_turns(cursor: Cursor) -> None:
 def settle_holds(cursor: Cursor, project_id: int | None = None, video_id: str | None = None) -> None:
     """Hold what waits for a blocked or dead job; move what does not any more to the end. Needs the turns."""
     scope = {"project_id": project_id, "video_id": video_id}
-    cursor.execute(sql("order", "hold"), scope)
-    cursor.execute(sql("order", "unhold"), scope)
+    changed: dict[int, set[str]] = {}
+    for name in ("hold", "unhold"):
+        for row in cursor.execute(sql("order", name), scope).fetchall():
+            changed.setdefault(row.project_id, set()).add(row.video_id)
+    for changed_project, video_ids in sorted(changed.items()):
+        redecide_spoken_on(cursor, changed_project, sorted(video_ids))
 
 
 def is_next(cursor: Cursor, project_id: int, segment_id: int) -> bool:
@@ -36,6 +40,13 @@ def redecide(cursor: Cursor, project_id: int, segment_ids: Sequence[int]) -> Non
     """Let dedup speak again from the first of these segments on. Needs the turn."""
     if segment_ids:
         cursor.execute(sql("order", "redecide"), {"project_id": project_id, "segment_ids": list(segment_ids)})
+
+
+def redecide_spoken_on(cursor: Cursor, project_id: int, video_ids: Sequence[str]) -> None:
+    """Pictures of these videos come, go or move: where a person spoke on one, all is decided anew. Needs the turn."""
+    named = {"project_id": project_id, "video_ids": list(video_ids)}
+    if cursor.execute(sql("order", "spoken_on"), named).rowcount:
+        redecide_all(cursor, project_id)
 
 
 def redecide_all(cursor: Cursor, project_id: int) -> None:

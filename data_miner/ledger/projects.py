@@ -149,6 +149,7 @@ def _apply_change(cursor: Cursor, project_id: int, before: Mapping[str, Any], af
     cursor.execute(sql("projects", "forget_fetches"), {**named, "video_ids": lost})
     if _key(before, "dedup") != _key(after, "dedup"):
         order.redecide_all(cursor, project_id)
+        cursor.execute(sql("projects", "ask_known_again"), named)
     if _key(before, "filter") != _key(after, "filter"):
         verdicts.filter_all_again(cursor, project_id)
     elif before["filter"] != after["filter"]:

@@ -28,8 +28,8 @@ def judge_frames(cursor: Cursor, project_id: int, segment_id: int | None = None)
     rows = cursor.execute(sql("verdicts", "judge_frames"), scope).fetchall()
     # What is decided has nothing unfiltered before it, so a segment to be scored again counts as changed.
     changed = [row.segment_id for row in rows]
-    if any(row.is_new_human for row in rows):
-        order.redecide_all(cursor, project_id)  # it is admitted before all others, wherever it stands
+    if any(row.is_new_word for row in rows):
+        order.redecide_all(cursor, project_id)  # it is compared with before all others, wherever it stands
     else:
         order.redecide(cursor, project_id, changed)
     unscored = [row.segment_id for row in rows if row.is_unscored]
@@ -52,6 +52,7 @@ def withdraw(cursor: Cursor, project_id: int, video_ids: Sequence[str]) -> None:
     ).fetchall()
     segment_ids = [row.segment_id for row in rows]
     order.redecide(cursor, project_id, segment_ids)
+    order.redecide_spoken_on(cursor, project_id, video_ids)
     named = {"project_id": project_id, "segment_ids": segment_ids, "video_ids": list(video_ids)}
     for name in ("forget_frames", "unlink_segments", "uncut"):
         cursor.execute(sql("verdicts", name), named)

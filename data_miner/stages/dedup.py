@@ -84,6 +84,8 @@ class _Runner:
         made: _Admitted = outcome.rows
         project_id, segment_id = int(job.project_id or 0), int(job.segment_id or 0)
         made.index.version = admission.admit(cursor, project_id, segment_id, made.index.version, made.verdicts)
+        if frames.params(cursor, project_id, "dedup").key != made.index.key:  # it changed between two of our questions
+            raise NotNowError("dedup's rule has changed")
         # If this commit fails the ledger's version stays behind, and the next job sees that and rebuilds.
         self._indexes[project_id] = made.index
 

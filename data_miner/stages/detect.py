@@ -70,7 +70,7 @@ class Detect:
         found: dict[str, Any] = dict(model_of(name, "detect", models))
         ref = registry.find(name, models)
         if ref is not None and registry.needs_text(ref):
-            found["text"] = model_of(text_model, "filter", models)
+            found["text"] = model_of(text_model, "text", models)
         pixels = {"digest": found["digest"], **asked}
         if "text" in found:
             pixels["text"] = found["text"]["digest"]
@@ -101,7 +101,7 @@ class Detect:
                 device=node.device,
                 threads=node.threads,
                 batch=batch,
-                text=model_at(node, text["model"], "filter") if text else None,
+                text=model_at(node, text["model"], "text") if text else None,
                 cache=node.scratch / "words",
             )
 

@@ -86,7 +86,9 @@ class _Runner:
             if own.key != job.key:
                 raise NotNowError("another model embeds now")
             if job.segment_id is None:
-                digest = frames.params(cursor, int(job.project_id or 0), "dedup").params["known"]
+                digest = frames.params(cursor, int(job.project_id or 0), "dedup").params.get("known")
+                if digest is None:
+                    raise NotNowError("nothing is known any more")
                 shard, rows = known.pictures(cursor, digest)
             else:
                 digest, shard = None, frames.segment(cursor, job.segment_id).shard

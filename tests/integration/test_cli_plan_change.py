@@ -71,3 +71,23 @@ def test_a_new_frame_without_a_vector_makes_the_answer_a_guess(
     assert not found["change"]["is_exact"]
     embed = next(work for work in found["work"] if work["stage"] == "embed")
     assert embed["items"]["value"] == found["change"]["steps"]["match"]["enter"]
+
+
+def _work(found: dict[str, Any], stage: str) -> float:
+    return sum(float(work["items"]["value"]) for work in found["work"] if work["stage"] == stage)
+
+
+def test_what_another_detector_will_find_is_not_foretold(patterns: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    place = mined.Place(Path.cwd())
+    unique = _funnel(patterns, mined.mine(patterns, place))["unique"]
+    found = _foretold(capsys, place.file, "detect.imgsz=320")
+    assert set(found["change"]["steps"]) == {"good", "match", "unique"} and found["sheet"] is None
+    assert _work(found, "detect") == unique > 0
+
+
+def test_only_good_pictures_are_to_be_scored(patterns: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    place = mined.Place(Path.cwd())
+    good = _funnel(patterns, mined.mine(patterns, place))["good"]
+    scorer = ("filter.model=glass_door_siglip", "filter.positive=[a door]")
+    assert _work(_foretold(capsys, place.file, *scorer), "filter") == good > 0
+    assert _work(_foretold(capsys, place.file, *scorer, "filter.min_sharpness=100000"), "filter") == 0

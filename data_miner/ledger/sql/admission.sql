@@ -20,12 +20,12 @@ WHERE r.project_id = %(project_id)s AND r.phash IS NOT NULL
 ORDER BY r.video_id, r.pts_ms
 
 -- name: human_hashes
--- Passed frames with labels of a person, in data order: they are admitted before all others.
+-- Passed frames with labels of a person, in data order: they are admitted before all others, but for those held up.
 SELECT pf.segment_id, pf.pts_ms, fr.phash FROM human_label h
 JOIN project_segment ps ON ps.project_id = h.project_id AND ps.video_id = h.video_id
 JOIN project_frame pf ON pf.project_id = h.project_id AND pf.segment_id = ps.segment_id AND pf.pts_ms = h.pts_ms
 JOIN frame fr ON fr.segment_id = pf.segment_id AND fr.pts_ms = pf.pts_ms
-WHERE h.project_id = %(project_id)s AND pf.reason IS NULL
+WHERE h.project_id = %(project_id)s AND pf.reason IS NULL AND NOT ps.is_held
 ORDER BY ps.moved, ps.ordinal, ps.rank, ps.video_id, ps.start_ms, pf.pts_ms
 
 -- name: kept_hashes

@@ -30,16 +30,20 @@ FROM project_segment ps JOIN segment s ON s.id = ps.segment_id
 WHERE ps.project_id = %(project_id)s AND s.shard IS NULL
 
 -- name: frames
--- Frames that are here and still to be scored (and embedded first), compared, or looked at by the detector.
+-- Frames that are here and still to be scored (and embedded first), compared, or looked at by the detector. Only good
+-- ones are scored, and without a text filter they pass.
 WITH p AS (
-    SELECT id, plan #>> '{filter,key}' AS key, plan #>> '{filter,params,embedding}' AS embedding,
-        (plan #>> '{filter,params,is_scored}')::boolean AS is_scored, plan #>> '{detect,key}' AS detector,
+    SELECT id, plan #> '{filter,params}' AS f, plan #>> '{filter,key}' AS key, plan #>> '{filter,params,embedding}' AS embedding,
+        plan #>> '{detect,key}' AS detector,
         plan #>> '{embed,key}' AS embedder
     FROM project WHERE id = %(project_id)s
 ), unscored AS (
     SELECT f.segment_id, f.pts_ms FROM p JOIN project_segment ps ON ps.project_id = p.id
     JOIN frame f ON f.segment_id = ps.segment_id
-    WHERE p.is_scored AND ps.filtered IS DISTINCT FROM p.key
+    WHERE ps.filtered IS DISTINCT FROM p.key
+      AND least(f.width, f.height) >= (p.f ->> 'min_side')::int
+      AND f.brightness BETWEEN (p.f #>> '{brightness,0}')::real AND (p.f #>> '{brightness,1}')::real
+      AND f.contrast >= (p.f ->> 'min_contrast')::real AND f.sharpness >= (p.f ->> 'min_sharpness')::real
       AND NOT EXISTS (SELECT FROM frame_score sc WHERE sc.project_id = p.id AND sc.segment_id = f.segment_id
                       AND sc.pts_ms = f.pts_ms AND sc.key = p.key)
 )

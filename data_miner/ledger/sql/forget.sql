@@ -66,12 +66,6 @@ WHERE id IN (SELECT id FROM job WHERE video_id = ANY(%(video_ids)s) ORDER BY id 
 -- name: drop_events
 DELETE FROM job_event WHERE job_id IN (SELECT id FROM job WHERE video_id = ANY(%(video_ids)s))
 
--- name: spoken_on
--- Projects in which a person's word on them led dedup.
-SELECT DISTINCT project_id FROM (
-    SELECT project_id FROM human_label WHERE video_id = ANY(%(video_ids)s)
-    UNION ALL SELECT project_id FROM rejection WHERE video_id = ANY(%(video_ids)s) AND phash IS NOT NULL) AS words
-
 -- name: drop_rejections
 DELETE FROM rejection WHERE video_id = ANY(%(video_ids)s) OR uploader = ANY(%(who)s)
 

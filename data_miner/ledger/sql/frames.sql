@@ -35,6 +35,9 @@ WHERE f.segment_id = %(segment_id)s AND f.pts_ms = n.pts_ms
 -- name: clear_frames
 DELETE FROM frame WHERE segment_id = %(segment_id)s
 
+-- name: clear_embeddings
+DELETE FROM embedding WHERE segment_id = %(segment_id)s
+
 -- name: extracted
 UPDATE segment SET shard = %(shard)s, shard_sha256 = %(sha256)s, shard_bytes = %(size_bytes)s,
     dropped_max_frames = %(dropped_max_frames)s, is_truncated = %(is_truncated)s WHERE id = %(segment_id)s

@@ -25,6 +25,7 @@ UPDATE project_segment ps SET is_held = true FROM stuck
 WHERE stuck.stage IN ('extract', 'filter', 'embed', 'dedup') AND ps.segment_id = stuck.segment_id
   AND ps.project_id = coalesce(stuck.project_id, ps.project_id)
   AND (%(project_id)s::int IS NULL OR ps.project_id = %(project_id)s) AND NOT ps.is_held AND NOT ps.is_decided
+RETURNING ps.project_id, ps.video_id
 
 -- name: unhold
 -- Held, and nothing blocked or dead holds it any more: back, at the end.
@@ -39,7 +40,7 @@ WITH sources AS (
       AND (%(video_id)s::text IS NULL OR pv.video_id = %(video_id)s)
       AND NOT EXISTS (SELECT FROM job j WHERE j.fetch_id = pv.fetch_id AND j.state IN ('blocked', 'dead'))
 ), segments AS (
-    SELECT ps.project_id, ps.segment_id FROM project_segment ps
+    SELECT ps.project_id, ps.segment_id, ps.video_id FROM project_segment ps
     WHERE ps.is_held AND (%(project_id)s::int IS NULL OR ps.project_id = %(project_id)s)
       AND (%(video_id)s::text IS NULL OR ps.video_id = %(video_id)s)
       AND NOT EXISTS (SELECT FROM job j WHERE j.segment_id = ps.segment_id AND j.state IN ('blocked', 'dead')
@@ -65,8 +66,18 @@ WITH sources AS (
     UNION ALL
     SELECT j.id, m.moves FROM segments s JOIN moves m USING (project_id)
     JOIN job j ON j.segment_id = s.segment_id AND j.project_id = s.project_id
+), behind AS (
+    UPDATE job SET moved = places.moved FROM places WHERE job.id = places.id AND job.state = 'waiting' AND job.moved <> places.moved
 )
-UPDATE job SET moved = places.moved FROM places WHERE job.id = places.id AND job.state = 'waiting' AND job.moved <> places.moved
+SELECT DISTINCT project_id, video_id FROM segments
+
+-- name: spoken_on
+-- Has a person labelled a picture of one of these videos, or rejected one? Such a picture is compared with before all
+-- others, so when it comes, goes or changes its place, everything is decided anew.
+SELECT FROM human_label WHERE project_id = %(project_id)s AND video_id = ANY(%(video_ids)s)
+UNION ALL
+SELECT FROM rejection WHERE project_id = %(project_id)s AND video_id = ANY(%(video_ids)s) AND pts_ms IS NOT NULL
+LIMIT 1
 
 -- name: undecided_before
 SELECT FROM project_segment ps JOIN project_segment mine

@@ -52,6 +52,11 @@ UPDATE project_video SET fetch_id = NULL, is_held = false WHERE project_id = %(p
 -- name: cut_videos
 SELECT video_id FROM project_video WHERE project_id = %(project_id)s AND is_cut ORDER BY video_id
 
+-- name: ask_known_again
+-- Other pictures are known now: that the old ones could not be embedded says nothing of them.
+UPDATE job SET state = 'superseded', changed_at = now()
+WHERE project_id = %(project_id)s AND stage = 'embed' AND segment_id IS NULL AND state = 'dead'
+
 -- name: names
 SELECT name FROM project ORDER BY name
 

@@ -6,7 +6,7 @@ WITH dead AS (
     SELECT job.id, job.attempt, job.reason, CASE WHEN site.state <> 'open' THEN 'blocked' ELSE 'waiting' END AS state,
         site.reason AS site_reason
     FROM job LEFT JOIN site ON site.name = job.site
-    WHERE job.state = 'dead' AND (%(stage)s::text IS NULL OR job.stage = %(stage)s)
+    WHERE job.state = 'dead' AND (%(stage)s::text IS NULL OR CASE job.stage WHEN 'embed' THEN 'dedup' ELSE job.stage END = %(stage)s)
       AND (%(reason)s::text IS NULL OR coalesce(job.reason, 'error') = %(reason)s)
       AND (job.project_id = %(project_id)s
         OR job.stage = 'download' AND job.fetch_id IN (
@@ -21,5 +21,5 @@ WITH dead AS (
 ), noted AS (
     INSERT INTO job_event (job_id, attempt, event, reason) SELECT id, attempt, 'revived', reason FROM dead
 )
-SELECT dead.id, job.stage, coalesce(dead.reason, 'error') AS reason, dead.state
+SELECT dead.id, CASE job.stage WHEN 'embed' THEN 'dedup' ELSE job.stage END AS stage, coalesce(dead.reason, 'error') AS reason, dead.state
 FROM dead JOIN job ON job.id = dead.id ORDER BY dead.id

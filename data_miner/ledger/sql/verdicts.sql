@@ -6,9 +6,11 @@
 -- Returns the segments in which some frame passes now and did not, or the other way round, or has no score yet.
 WITH p AS (
     SELECT id, plan #>> '{filter,key}' AS key, plan #> '{filter,params}' AS f,
-        (plan #>> '{filter,params,is_scored}')::boolean AS is_scored FROM project WHERE id = %(project_id)s
+        (plan #>> '{filter,params,is_scored}')::boolean AS is_scored, plan ? 'embed' AS is_embedded
+    FROM project WHERE id = %(project_id)s
 ), judged AS (
-    SELECT ps.segment_id, fr.pts_ms, ps.is_decided, hl.video_id IS NOT NULL AS is_human, CASE
+    SELECT ps.segment_id, fr.pts_ms, ps.is_decided, rj.video_id IS NOT NULL AND is_embedded AS is_rejected,
+        hl.video_id IS NOT NULL AND rj.video_id IS NULL AS is_human, CASE
         WHEN rj.video_id IS NOT NULL THEN 'rejected'
         WHEN hl.video_id IS NOT NULL THEN NULL
         WHEN least(fr.width, fr.height) < (f ->> 'min_side')::int THEN 'too_small'
@@ -30,7 +32,11 @@ WITH p AS (
     LEFT JOIN human_label hl ON hl.project_id = p.id AND hl.video_id = ps.video_id AND hl.pts_ms = fr.pts_ms
     WHERE (%(segment_id)s::bigint IS NULL OR ps.segment_id = %(segment_id)s) AND ps.filtered = p.key
 ), before AS (
-    SELECT j.*, pf.segment_id IS NOT NULL AS is_known, pf.reason AS was FROM judged j
+    SELECT j.*, pf.segment_id IS NOT NULL AS is_known, pf.reason AS was,
+        -- A label, or a rejected picture whose vector is compared with: its hash always was.
+        is_human AND (pf.segment_id IS NULL OR pf.reason IS NOT NULL)
+            OR is_rejected AND pf.reason IS DISTINCT FROM 'rejected' AS is_new_word
+    FROM judged j
     LEFT JOIN project_frame pf ON pf.project_id = %(project_id)s AND pf.segment_id = j.segment_id AND pf.pts_ms = j.pts_ms
 ), written AS (
     INSERT INTO project_frame (project_id, segment_id, pts_ms, reason)
@@ -40,10 +46,10 @@ WITH p AS (
 SELECT segment_id,
     bool_or(is_decided AND (NOT is_known AND reason IS NULL OR is_known AND (was IS NULL) <> (reason IS NULL))) AS is_changed,
     coalesce(bool_or(reason = 'unscored'), false) AS is_unscored,
-    bool_or(is_human AND reason IS NULL AND (NOT is_known OR was IS NOT NULL)) AS is_new_human
+    bool_or(is_new_word) AS is_new_word
 FROM before GROUP BY segment_id
 HAVING bool_or(is_decided AND (NOT is_known AND reason IS NULL OR is_known AND (was IS NULL) <> (reason IS NULL)))
-    OR bool_or(reason = 'unscored') OR bool_or(is_human AND reason IS NULL AND (NOT is_known OR was IS NOT NULL))
+    OR bool_or(reason = 'unscored') OR bool_or(is_new_word)
 
 -- name: score_again
 UPDATE project_segment SET filtered = NULL WHERE project_id = %(project_id)s AND segment_id = ANY(%(segment_ids)s)

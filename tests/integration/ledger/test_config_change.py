@@ -94,6 +94,18 @@ def test_a_detector_detects_kept_frames_only_and_its_predecessor_stays(miner: Mi
     assert change(miner) == {}  # the first one's results are still there
 
 
+def test_work_that_no_pool_would_load_any_more_is_put_aside(miner: Miner) -> None:
+    waiting = "SELECT FROM job WHERE state = 'waiting'"
+    register(miner.ledger, WORLD, detector="d2")
+    assert rows(miner.ledger, waiting)
+    register(miner.ledger, WORLD)  # what the first detector found is still there: nothing is to be done
+    assert not rows(miner.ledger, waiting)
+    again = "UPDATE job SET state = 'waiting', key = plan #>> '{detect,key}', runtime_key = 'of another batch'"
+    assert run_sql(miner.ledger, f"{again} FROM project WHERE stage = 'detect' AND project.id = project_id")
+    register(miner.ledger, WORLD, conf=0.8)  # the same key: the run would wait for ever
+    assert not rows(miner.ledger, waiting)
+
+
 @pytest.mark.parametrize("distance", [0, 12, None])
 def test_a_dedup_distance_decides_all_again_from_stored_hashes(miner: Miner, distance: int | None) -> None:
     done = change(miner, hash_distance=distance)

@@ -12,7 +12,7 @@ CREATE TABLE rejection (                -- a picture, a video or an uploader tha
     UNIQUE NULLS NOT DISTINCT (project_id, video_id, pts_ms, uploader)
 );
 
-CREATE INDEX rejection_uploader ON rejection (project_id) WHERE uploader IS NOT NULL;
+CREATE INDEX rejection_uploader ON rejection (project_id, uploader) WHERE uploader IS NOT NULL;
 
 CREATE TABLE human_label (              -- a picture whose boxes a person drew or checked; without a box it shows nothing
     project_id int NOT NULL REFERENCES project ON DELETE CASCADE,
