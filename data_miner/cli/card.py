@@ -84,7 +84,10 @@ def _state(own: Any, jobs: Sequence[Any]) -> str:
     for state in ("dead", "blocked", "running", "waiting"):
         if state in states:
             return state
-    return "mined" if wanted and wanted[-1] in {job.stage for job in jobs} else "waiting"
+    done = {stage: sum(job.n for job in jobs if job.stage == stage) for stage in wanted}
+    if wanted and wanted[-1] == "detect":  # dedup makes its jobs, and none where there is nothing to look at
+        return "mined" if done["dedup"] and done["dedup"] >= done["filter"] else "waiting"
+    return "mined" if wanted and done[wanted[-1]] else "waiting"
 
 
 def _verdicts(cursor: Cursor, row: Any, video_id: str, settings: Settings) -> dict[str, Any]:

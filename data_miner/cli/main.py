@@ -4,6 +4,7 @@
 """
 
 import difflib
+import errno
 import keyword
 import os
 import signal
@@ -142,6 +143,9 @@ def _unexpected(error: Exception, invocation: Invocation) -> int:
 
     if invocation.verbosity > 0:
         traceback.print_exc()
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        _say(f"data-miner: {error.filename or 'output'} cannot be written: {(error.strerror or '').lower()}")
+        return 1
     what = _one_line(f"{type(error).__name__}: {error}")
     _say(f"data-miner: {what}; details in {keep(error, invocation)}")
     return 1

@@ -91,7 +91,8 @@ def _of_verdicts(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     verdict, dedup = own["filter"], own["dedup"]
     if own["rejected_at"]:
         yield "rejected", f"by a person, {words.clock(own['rejected_at'])}"
-    scores = [f"{kind} {verdict[kind]:.2f} {verdict[f'{kind}_prompt']}" for kind in _LISTS if verdict[kind] is not None]
+    told = [kind for kind in _LISTS if verdict[kind] is not None]
+    scores = [f"{kind} {verdict[kind]:.2f} {words.brief(verdict[f'{kind}_prompt'])}" for kind in told]
     missed_by = f", failed by {amount(verdict['failed_by'], verdict['distance'])}" if verdict["failed_by"] else ""
     yield "filter", "   ".join(filter(None, [f"{verdict['verdict'] or 'waiting'}{missed_by}", " · ".join(scores)]))
     if verdict["verdict"] in ("match", "good"):
@@ -126,7 +127,7 @@ def _boxes(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         score = "by a person" if box["is_human"] else f"{box['score']:.2f}"
         model = f" {str(box['model']).rpartition('/')[2]}" if box["model"] else ""
         votes = f" found by {box['agreement']}" if box["agreement"] > 1 else ""
-        prompt = f' "{box["prompt"]}"' if box["prompt"] else ""
+        prompt = f' "{words.brief(box["prompt"])}"' if box["prompt"] else ""
         yield name, f"{box['label']} {score} [{corners}]{model}{votes}{prompt}"
         name = ""
     if not own["boxes"]:

@@ -184,7 +184,7 @@ class _Asked:
     @classmethod
     def of(cls, name: str, config: ProjectConfig, models: Sequence[Path]) -> "_Asked":
         ref = registry.check(name, "detect", models)
-        text = registry.check(config.detect.text_model, "filter", models) if registry.needs_text(ref) else None
+        text = registry.check(config.detect.text_model, "text", models) if registry.needs_text(ref) else None
         return cls(ref, text)
 
     def open(self, config: ProjectConfig, device: str, threads: int) -> Detector:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import east_asian_width
 
+_MOST_LETTERS = 60  # of a prompt in a table
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -51,6 +52,12 @@ def shown(path: str | Path) -> str:
     """A path as a person would type it from here."""
     found = Path(path)
     return str(found.relative_to(Path.cwd())) if found.is_relative_to(Path.cwd()) else str(found)
+
+
+def brief(text: str | None) -> str:
+    """One line of at most 60 letters: a prompt may be pages long."""
+    line = " ".join((text or "").split())
+    return line if len(line) <= _MOST_LETTERS else f"{line[: _MOST_LETTERS - 1]}…"
 
 
 def reasons(counted: Mapping[str, int], apart: str = " · ") -> str:

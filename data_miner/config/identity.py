@@ -10,6 +10,8 @@ from data_miner.config.schema import ProjectConfig
 
 _SAYS_NOTHING = ("description", "filter.batch", "dedup.batch", "detect.batch")  # cannot change a result
 
+_MOST_CHANGES = 10  # of one list that are named one by one
+
 
 def config_hash(config: ProjectConfig) -> str:
     """12 hex digits over all that can change what is mined; free of formatting, key order and description.
@@ -52,10 +54,18 @@ def _nameonly(value: Any) -> Any:
 
 def _change(key: str, old: Any, new: Any) -> str:
     if isinstance(old, list) and isinstance(new, list) and key not in ("filter.brightness",):
-        added = [f"+{_short(item)}" for item in new if item not in old]
-        removed = [f"−{_short(item)}" for item in old if item not in new]
-        return f"{key} {' '.join(added + removed) or 'reordered'}"
+        before, after = [_short(item) for item in old], [_short(item) for item in new]
+        gone, come = set(before) - set(after), set(after) - set(before)
+        added, removed = [f"+{item}" for item in after if item in come], [f"−{item}" for item in before if item in gone]
+        return f"{key} {' '.join(_some(added) + _some(removed)) or 'reordered'}"
     return f"{key} {_short(old)} → {_short(new)}"
+
+
+def _some(changes: list[str]) -> list[str]:
+    """The first of ten thousand prompts, and how many there are."""
+    if len(changes) <= _MOST_CHANGES:
+        return changes
+    return [*changes[:_MOST_CHANGES], f"and {len(changes) - _MOST_CHANGES:,} more"]
 
 
 def _short(value: Any) -> str:

@@ -1,8 +1,9 @@
 """From the ledger to a dataset: which kept frames become images, on which side, with which models' names."""
 
+import errno
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from data_miner.records import Box, ExportImage, FrameScore, VideoInfo
 from data_miner.store.artifacts import Store
 
 _TRIES = 3  # with a snapshot of its own each
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def write_dataset(
@@ -33,7 +35,7 @@ def write_dataset(
     """Write the project's next version below `datasets`/<name>, unless nothing changed, and note it.
 
     None when there is no image and there never was one. May be killed and called again. `beside` adds files of its
-    own. Raises DataMinerError when a picture is not in the store.
+    own. Raises DataMinerError when a picture is not in the store, or the disk is full.
     """
     for _ in range(_TRIES - 1):
         with suppress(FileNotFoundError):  # what was forgotten since the snapshot was taken
@@ -52,7 +54,8 @@ def _written(
     if not images and latest_version(folder) is None:
         return None
     formats = formats or config.export.formats
-    summary = write_version(folder, images, list(config.classes), formats, _reader(store), beside)
+    with _writing(folder):
+        summary = write_version(folder, images, list(config.classes), formats, _reader(store), beside)
     version = int(summary.path.name.removeprefix("v"))
     if (taken.project.version, taken.project.content_hash) != (version, summary.content):
         ledger.with_retry(lambda cursor: projects.exported(cursor, project.id, version, summary.content), deadline_s=60)
@@ -62,9 +65,12 @@ def _written(
 def export_copy(
     ledger: Ledger, project: Any, store: Store, target: Path, formats: Sequence[str] = ()
 ) -> VersionSummary:
-    """Write what is done now to `target`, a new or empty folder; versions stay as they are. UsageError."""
+    """Write what is done now to `target`, a new or empty folder; versions stay. UsageError, DataMinerError."""
     config, images = _images(ledger, exports.snapshot(ledger, project.id))
-    return write_copy(target, images, list(config.classes), formats or config.export.formats, _reader(store))
+    if not images:
+        raise DataMinerError(f"{project.name} has no image yet; data-miner status -p {project.name} says why")
+    with _writing(target):
+        return write_copy(target, images, list(config.classes), formats or config.export.formats, _reader(store))
 
 
 def with_background(images: Iterable[ExportImage], share: float) -> list[ExportImage]:
@@ -79,6 +85,17 @@ def with_background(images: Iterable[ExportImage], share: float) -> list[ExportI
     wanted = int(len(boxed) * share / (1 - share) + 1e-9)
     bare.sort(key=lambda image: hashlib.sha256(image.name.encode()).digest())
     return boxed + bare[:wanted]
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """A full or read-only disk in one line; what was begun is taken away again."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        raise DataMinerError(f"{folder}: cannot be written: {(error.strerror or '').lower()}") from error
 
 
 def _images(ledger: Ledger, taken: exports.Snapshot) -> tuple[ProjectConfig, list[ExportImage]]:

@@ -59,11 +59,11 @@ def _pictures(members: Members) -> Iterator[LabelledImage]:
 
 
 def _boxes(members: Members, place: str, names: Mapping[int, str], classes: Classes) -> tuple[ShareBox, ...]:
-    found: dict[ShareBox, None] = {}
+    found: dict[str, ShareBox] = {}
     for number, line in enumerate(members.text(place).splitlines(), 1):
-        if line.strip():
-            found[_box(line.split(), names, classes, f"{short(place)} line {number}")] = None
-    return tuple(found)  # a line that is there twice is one box
+        if line not in found and line.strip():  # a zip of one line a million times costs next to nothing to read
+            found[line] = _box(line.split(), names, classes, f"{short(place)} line {number}")
+    return tuple(dict.fromkeys(found.values()))  # a line that is there twice is one box
 
 
 def _box(words: Sequence[str], names: Mapping[int, str], classes: Classes, place: str) -> ShareBox:

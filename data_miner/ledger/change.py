@@ -38,7 +38,7 @@ def is_by_numbers(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
 
 def has_same_detector(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Do stored boxes stay, or does another detector look first?"""
-    return _detector(before) == _detector(after)
+    return bool(_detector(before) == _detector(after))
 
 
 def remember(cursor: Cursor, project_id: int) -> None:

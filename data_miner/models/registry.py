@@ -47,7 +47,8 @@ def check(name: str, role: str, search: Sequence[Path] = ()) -> ModelRef:
     """Find a model without opening it: a file or folder, or a name in the local Hugging Face cache.
 
     Relative paths are tried below each folder of `search`, then below the working directory. role: a key of
-    ROLES. Raises ModelError, one line, when it is nowhere, empty, or of the wrong kind.
+    ROLES, or text for the CLIP of detect.text_model. Raises ModelError, one line, when it is nowhere, empty, or of
+    the wrong kind.
     """
     ref = find(name, search)
     if ref is None:
@@ -56,14 +57,34 @@ def check(name: str, role: str, search: Sequence[Path] = ()) -> ModelRef:
         raise ModelError(
             f"{name}: no such model in {places}{cache}; put its file or folder there or name one that is here"
         )
+    if role == "text":
+        return _clip(ref)
     if role == "dedup" and KINDS.get(ref.kind) != "detect":
-        return ref  # any transformers backbone that looks at pictures; the loader says when one does not
+        return _backbone(ref)
     if ref.kind not in KINDS:
-        raise ModelError(f"{ref.path}: models of kind {ref.kind} are not supported; known: {', '.join(KINDS)}")
+        known = ", ".join(kind for kind, own in KINDS.items() if own == role)
+        raise ModelError(f"{ref.path}: models of kind {ref.kind} are not supported as {role}.model; known: {known}")
     if KINDS[ref.kind] != role:
         is_role, wanted = ROLES[KINDS[ref.kind]], ROLES[role]
         raise ModelError(f"{ref.path}: this is {is_role} ({ref.kind}), but {role}.model must be {wanted}")
     return ref
+
+
+def _backbone(ref: ModelRef) -> ModelRef:
+    """Any transformers backbone that looks at pictures: of those, only timm's have no file that says how to."""
+    says_how = ("preprocessor_config.json", "processor_config.json")
+    if ref.kind == "timm_wrapper" or any((ref.path / name).is_file() for name in says_how):
+        return ref
+    raise ModelError(
+        f"{ref.path}: no {says_how[0]}, so a {ref.kind} that does not look at pictures; dedup.model must be "
+        f"{ROLES['dedup']} such as DINOv2"
+    )
+
+
+def _clip(ref: ModelRef) -> ModelRef:
+    if ref.kind in ("clip", "clip_text_model"):
+        return ref
+    raise ModelError(f"{ref.path}: detect.text_model must be a CLIP, this is {ref.kind}; YOLO-World wants its ViT-B/32")
 
 
 def find(name: str, search: Sequence[Path] = ()) -> ModelRef | None:

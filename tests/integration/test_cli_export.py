@@ -185,3 +185,17 @@ def test_a_plan_names_a_model_that_is_not_here(patterns: Ledger, capsys: pytest.
     shown = capsys.readouterr()
     assert "nowhere.pt: no such model" in shown.err and shown.err.count("\n") == 1
     assert "sources    1" in shown.out
+
+
+def test_an_export_while_all_is_decided_anew_writes_nothing(
+    patterns: Ledger, mined_template: tuple[str, Place], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = str(mined_template[1].file)
+    assert run(["export", "-p", file]) == 0
+    picture = next((tmp_path / "data" / "datasets" / "patterns" / "v1" / "images").glob("*/*.jpg")).name
+    assert run(["reject", "-p", file, picture]) == 0
+    capsys.readouterr()
+    for more in ([], ["--out", str(tmp_path / "copy")]):
+        assert run(["export", "-p", file, *more]) == 1
+        assert "data-miner run -p patterns goes on" in capsys.readouterr().err
+    assert not (tmp_path / "copy").exists() and not (tmp_path / "data" / "datasets" / "patterns" / "v2").exists()

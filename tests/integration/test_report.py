@@ -249,6 +249,14 @@ def test_a_project_without_a_frame_has_a_page_that_says_so(
     assert "No frame has a score yet." in page and "No frame was dropped." in page
 
 
+def test_a_site_that_nothing_came_from_is_no_trouble(patterns: Ledger, place: Place, tmp_path: Path) -> None:
+    with patterns.transaction() as cursor:  # its slots are at -infinity, as the schema has it
+        cursor.execute("INSERT INTO site VALUES ('never.example', 20, 40, 1, NULL, 3600)")
+        cursor.execute("UPDATE source SET site = 'never.example'")
+    assert [site.name for site in take(patterns, "patterns").sites] == ["never.example"]
+    assert "<html" in report_of(patterns, place, tmp_path / "report.html")
+
+
 def test_a_sheet_shows_chosen_frames_in_their_order(patterns: Ledger, place: Place, tmp_path: Path) -> None:
     with patterns.transaction() as cursor:
         rows = cursor.execute("SELECT segment_id, pts_ms FROM frame ORDER BY pts_ms DESC, segment_id").fetchall()

@@ -92,7 +92,7 @@ def weights(settings: Settings, config: ProjectConfig | None) -> Check:
         return Check("weights", f"{count} in {words.shown(settings.models)}; -p NAME checks a project's")
     names = []
     for model, key in wanted(config, model_folders(settings)).items():
-        role = "filter" if key == "detect.text_model" else key.partition(".")[0]
+        role = "text" if key == "detect.text_model" else key.partition(".")[0]
         try:
             names.append(check(model, role, model_folders(settings)).name)
         except ModelError as error:

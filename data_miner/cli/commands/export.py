@@ -14,6 +14,7 @@ from data_miner.cli.summary import dataset_line
 from data_miner.errors import DataMinerError, UsageError
 from data_miner.export.dataset import export_copy, write_dataset
 from data_miner.export.versions import FORMATS
+from data_miner.ledger import status
 
 
 @click.command()
@@ -28,6 +29,12 @@ def export(invocation: Invocation, out: str | None, formats: str | None) -> None
     with open_ledger(settings, create=False) as ledger:
         with ledger.transaction() as cursor:
             project = project_row(cursor, name, settings)
+            is_waiting = not status.frames(cursor, project.id)["unique"]
+            is_waiting = is_waiting and not status.progress(cursor, project.id).is_settled
+        if is_waiting:  # after a rejection or an import all is decided anew: an empty version would be a lie
+            raise DataMinerError(
+                f"{project.name}: no picture is decided on now; data-miner run -p {project.name} goes on"
+            )
         store, _ = open_store(settings, ledger, create=False)
         if out == "-":
             with tempfile.TemporaryDirectory(prefix="data-miner-") as folder:

@@ -114,7 +114,7 @@ def _table(rows: Iterable[Any], config: ProjectConfig) -> list[str]:
 
 
 def _scored(score: float | None, prompt: str | None) -> str:
-    return "" if score is None else f"{score:.3f} {prompt}"
+    return "" if score is None else f"{score:.3f} {words.brief(prompt)}"
 
 
 def _boxes(boxes: list[dict[str, Any]] | None) -> str:

@@ -115,7 +115,7 @@ def _table(tried: "list[Tried]", config: ProjectConfig) -> list[str]:
 
 def _score(one: "Tried", kind: str) -> str:
     score = f"{getattr(one.numbers, kind):.2f}"
-    return score if kind == "junk" else f"{score} {one.prompts[kind]}"  # what junk it is, --json says
+    return score if kind == "junk" else f"{score} {words.brief(one.prompts[kind])}"  # what junk it is, --json says
 
 
 def _verdict(one: "Tried", config: ProjectConfig) -> str:

@@ -105,7 +105,8 @@ SELECT label, count(*)::int AS n FROM project_box WHERE project_id = %(project_i
 SELECT count(*)::int AS n FROM (SELECT DISTINCT segment_id, pts_ms FROM project_box WHERE project_id = %(project_id)s) AS framed
 
 -- name: sites
-SELECT DISTINCT site.* FROM site WHERE name IN (
+-- Without the slots, whose -infinity (a site that nothing was downloaded from) no Python date can hold.
+SELECT name, sleep_interval, max_sleep_interval, slowdown, state, reason, since, next_try FROM site WHERE name IN (
     SELECT v.site FROM project_video pv JOIN video v ON v.id = pv.video_id WHERE pv.project_id = %(project_id)s
     UNION SELECT s.site FROM source s WHERE s.project_id = %(project_id)s) ORDER BY name
 

@@ -66,6 +66,16 @@ def test_a_model_in_the_wrong_role_is_refused() -> None:
         registry.check(str(SCORER), "detect")
     with pytest.raises(ModelError, match=r"filter\.model must be an image-text scorer"):
         registry.check(str(DETECTOR), "filter")
+    with pytest.raises(ModelError, match=r"detect\.text_model must be a CLIP, this is siglip"):
+        registry.check(str(SCORER), "text")
+
+
+def test_a_reader_of_words_is_no_image_embedder(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(ModelError, match=r"dedup\.model must be an image embedder"):
+        registry.check(str(tmp_path), "dedup")
+    (tmp_path / "preprocessor_config.json").write_text("{}")
+    assert registry.check(str(tmp_path), "dedup").kind == "bert"  # what is in it, the loader says
 
 
 def test_files_that_are_no_models_are_named(tmp_path: Path) -> None:
