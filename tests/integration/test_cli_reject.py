@@ -177,3 +177,12 @@ def test_what_cannot_be_is_one_line(typed: Callable[..., tuple[str, str]], tmp_p
     assert "no such file" in typed("--from", str(tmp_path / "none.txt"), code=2)[1]
     (tmp_path / "latin.txt").write_bytes("tür\n".encode("latin-1"))
     assert "not UTF-8" in typed("--from", str(tmp_path / "latin.txt"), code=2)[1]
+
+
+def test_what_is_kept_is_known_at_once(patterns: Ledger, typed: Callable[..., tuple[str, str]]) -> None:
+    before = kept(patterns)
+    typed(image_name(*before[0]))
+    told = kept(patterns)
+    assert told == before[1:] and mine_on(patterns) == told
+    typed(image_name(*before[0]), "--undo")
+    assert kept(patterns) == before

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from data_miner.cli import words
+from data_miner.cli.aftermath import settle
 from data_miner.cli.context import open_ledger, project_row
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
 from data_miner.config.project import restore
@@ -72,6 +73,8 @@ def import_labels(invocation: Invocation, place: str, wanted: str | None, dry_ru
             return found
 
         found = ledger.with_retry(work, deadline_s=60, statement_timeout_s=_PATIENCE_S)
+        if found.corrected and not dry_run:
+            settle(ledger, settings, project.name)
     _tell(found, project.name, is_done=not dry_run)
 
 

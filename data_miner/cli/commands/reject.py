@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from data_miner.cli import words
+from data_miner.cli.aftermath import settle
 from data_miner.cli.context import open_ledger, project_row
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
 from data_miner.cli.naming import Meaning, UnknownNameError, pictures_named, understand, uploader_meant
@@ -52,6 +53,8 @@ def reject(
             return changed
 
         changed = ledger.with_retry(work, deadline_s=60, statement_timeout_s=_PATIENCE_S)
+        if changed:
+            settle(ledger, settings, project.name)
     for line in [*meaning.notes, *unknown]:
         click.echo(f"data-miner: {line}", err=True)
     if meaning.pictures or meaning.videos or meaning.uploaders:
