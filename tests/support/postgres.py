@@ -3,6 +3,7 @@
 import itertools
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import psycopg
@@ -17,6 +18,7 @@ from data_miner.ledger.place import locate, make_home
 TEMPLATE = "migrated"
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 2_000_000_000
+_PATIENCE_S = 20.0
 
 
 def reachable_folder() -> Path:
@@ -66,8 +68,16 @@ class Server:
         return self.create(TEMPLATE)
 
     def drop(self, ledger: Ledger) -> None:
-        """Drop a test's database and cut whoever is still connected."""
-        self._run("DROP DATABASE {} WITH (FORCE)", str(conninfo.conninfo_to_dict(ledger.dsn)["dbname"]))
+        """Drop a test's database and cut whoever is still connected; autovacuum is not ours to cut, but soon gone."""
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                self._run("DROP DATABASE {} WITH (FORCE)", str(conninfo.conninfo_to_dict(ledger.dsn)["dbname"]))
+                return
+            except psycopg.errors.InsufficientPrivilege:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
     def close(self) -> None:
         """Stop the server and delete its files."""
