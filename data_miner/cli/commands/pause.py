@@ -26,4 +26,5 @@ def pause(invocation: Invocation, name: str | None) -> None:
             bell.ring(cursor)
             left = status.progress(cursor, project.id).outstanding
     state = "paused" if has_begun else "was paused already"
-    click.echo(f"{project.name} {state}: {words.number(left)} jobs left; data-miner resume {project.name}")
+    rest = f"{words.number(left)} job{'' if left == 1 else 's'} left"
+    click.echo(f"{project.name} {state}: {rest}; data-miner resume {project.name}")
