@@ -12,7 +12,8 @@ from data_miner.config.settings import Settings
 from data_miner.ledger import supervision
 from data_miner.ledger.connection import Cursor
 
-_HEAD = ("pool", "waiting", "running", "actors", "share", "why")
+_HEAD = ("pool", "waiting", "running", "now/wanted", "share", "why")
+_KEYS = "name stage waiting running actors starting wanted share_cpus share_gpus why".split()
 
 
 def show(settings: Settings, as_json: bool) -> None:
@@ -45,7 +46,7 @@ def scaling_of(cursor: Cursor) -> dict[str, Any]:
         "supervisor": {"host": row.host, "pid": row.pid, "dashboard": row.dashboard} if is_led else None,
         "cpus": seen.get("cpus"),
         "gpus": seen.get("gpus"),
-        "pools": seen.get("pools", []),
+        "pools": [{key: pool[key] for key in _KEYS} for pool in seen.get("pools", [])],
         "bounds": {
             stage: {"least": least, "most": most} for stage, (least, most) in supervision.bounds(cursor).items()
         },
@@ -53,8 +54,8 @@ def scaling_of(cursor: Cursor) -> dict[str, Any]:
 
 
 def _line(pool: Mapping[str, Any]) -> list[Any]:
-    loading = f" ({pool['starting']} starting)" if pool["starting"] else ""
-    actors = f"{pool['actors']} of {pool['wanted']}{loading}"
+    loading = f", {pool['starting']} starting" if pool["starting"] else ""
+    actors = f"{pool['actors']}/{pool['wanted']}{loading}"
     return [pool["name"], pool["waiting"], pool["running"], actors, _share(pool), pool["why"]]
 
 

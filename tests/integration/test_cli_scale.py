@@ -77,7 +77,7 @@ def test_status_scaling_says_why_each_pool_has_its_size(patterns: Ledger, capsys
     typed(capsys, "scale", "detect=4")
     out, err = typed(capsys, "status", "--scaling")
     assert [line.split("  ")[0] for line in out.splitlines()] == ["pool", "detect 8f31c2"]
-    assert "1 of 4" in out and "0.4 cpu · 1/4 gpu" in out and "4 asked" in out
+    assert "1/4" in out and "0.4 cpu · 1/4 gpu" in out and "4 asked" in out
     assert "detect     4 asked; data-miner scale detect=auto takes it back" in err
     found = json.loads(typed(capsys, "status", "--scaling", "--json")[0])
     assert found["pools"] == [POOL] and found["supervisor"]["pid"] == identity()["pid"]

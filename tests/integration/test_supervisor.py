@@ -256,7 +256,7 @@ def test_a_bound_acts_within_seconds_and_the_ledger_says_why_each_pool_has_its_s
     bench.tick_until(lambda: why() == "0 asked")
     assert bench.events("died") == [] and not bench.is_settled()
     bench.ledger.with_retry(lambda cursor: supervision.drop_bound(cursor, "extract"))
-    bench.tick_until(bench.is_settled)
+    bench.tick_until(lambda: bool(bench.in_process("extract")))
     bench.supervisor.close()
     assert rows(bench.ledger, "SELECT FROM supervisor WHERE scaling IS NULL") != []
 
