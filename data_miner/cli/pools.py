@@ -13,7 +13,7 @@ from data_miner.ledger import supervision
 from data_miner.ledger.connection import Cursor
 
 _HEAD = ("pool", "waiting", "running", "now/wanted", "share", "why")
-_KEYS = "name stage waiting running actors starting wanted share_cpus share_gpus why".split()
+_KEYS = ["name", "stage", "waiting", "running", "actors", "starting", "wanted", "share_cpus", "share_gpus", "why"]
 
 
 def show(settings: Settings, as_json: bool) -> None:
