@@ -47,6 +47,9 @@ COMMANDS: dict[str, dict[str, str]] = {  # section -> command (a file in command
     },
     "Operations": {
         "jobs": "List jobs, show one, count failures.",
+        "scale": "Set how many actors a stage may have.",
+        "pause": "Let a project rest.",
+        "resume": "Let it go on.",
         "retry": "Let dead jobs be tried again.",
         "init-db": "Bring the database to this version's schema.",
     },

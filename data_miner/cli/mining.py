@@ -18,6 +18,7 @@ from data_miner.cli.preparation import (
     keep_known,
     missing_models,
     model_folders,
+    paused,
     register,
 )
 from data_miner.cli.room import Room
@@ -185,6 +186,8 @@ class Mining:
             return INTERRUPTED
         if left.blocked:
             return WAITS_FOR_SITE
+        if left.is_paused:  # in the middle, under --no-wait
+            raise paused(prepared.name)
         missing = missing_models(prepared.plan, self._settings)
         if missing is not None:
             raise missing

@@ -15,7 +15,7 @@ from data_miner.config.schema import ProjectConfig
 from data_miner.config.settings import Settings
 from data_miner.config.sites import Sites
 from data_miner.engine.session import living_followers
-from data_miner.errors import ConfigError, ModelError, UsageError
+from data_miner.errors import ConfigError, DataMinerError, ModelError, UsageError
 from data_miner.ledger import projects
 from data_miner.ledger.connection import Cursor, Ledger
 from data_miner.ledger.projects import Registration
@@ -89,6 +89,19 @@ def load(name: str, settings: Settings, overrides: Sequence[str], ledger: Ledger
     loaded: LoadedProject = load_project(name, settings, overrides)
     _check(loaded)
     return loaded.name, loaded.config
+
+
+def refuse_paused(name: str, ledger: Ledger) -> None:
+    """Raise DataMinerError when the project was told to rest: a run would only look on."""
+    with ledger.transaction() as cursor:
+        row = projects.find(cursor, name)
+    if row is not None and row.is_paused:
+        raise paused(name)
+
+
+def paused(name: str) -> DataMinerError:
+    """Say in one line why nothing is done, and what changes that."""
+    return DataMinerError(f"{name} is paused; data-miner resume {name}")
 
 
 def registration(

@@ -28,9 +28,16 @@ class Member:
     actor: Any
     result: Any  # of run()
     opened: Any  # of opened()
+    placed: Any  # resolves once Ray has given it a place
     asked_at: float = field(default_factory=time.monotonic)
+    is_placed: bool = False
     opened_at: float | None = None  # None: pending, or loading its model; it holds no job
     stopping_since: float | None = None
+
+    @property
+    def is_loading(self) -> bool:
+        """Has it its place, and not yet its model? To end it now would waste what it loaded."""
+        return self.is_placed and self.opened_at is None
 
 
 class RayCluster:
@@ -84,7 +91,8 @@ class RayCluster:
             max_task_retries=0,
         )
         actor = remote.remote(assignment)
-        return Member(assignment, name, cpus, gpus, actor, actor.run.remote(), actor.opened.remote())
+        result, opened, placed = actor.run.remote(), actor.opened.remote(), actor.__ray_ready__.remote()
+        return Member(assignment, name, cpus, gpus, actor, result, opened, placed)
 
     def capacity(self) -> tuple[float, float]:
         """CPUs and GPUs of the whole cluster."""
@@ -96,19 +104,22 @@ class RayCluster:
         return float(resources.get("CPU", 0)), float(resources.get("GPU", 0))
 
     def look(self, members: list[Member]) -> list[tuple[Member, BaseException | None]]:
-        """Note who has opened; returns those whose run() ended, with what it raised."""
+        """Note who has a place and who has opened; returns those whose run() ended, with what it raised."""
         import ray
 
         results = {member.result: member for member in members}
         openings = {member.opened: member for member in members if member.opened_at is None}
+        places = {member.placed: member for member in members if not member.is_placed}
         if not results:
             return []
-        refs = [*results, *openings]
+        refs = [*results, *openings, *places]
         done, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
         ended = [(results[ref], _raised_by(ref)) for ref in done if ref in results]
         for ref in done:
             if ref in openings and _raised_by(ref) is None:
                 openings[ref].opened_at = time.monotonic()
+            if ref in places and _raised_by(ref) is None:
+                places[ref].is_placed = True
         return ended
 
     def nudge(self, member: Member) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_miner.engine.assignment import Assignment
 from data_miner.engine.cluster import Member, RayCluster, is_death
-from data_miner.engine.scaling import Decision, PoolState, decide, gpu_share, scale_factor
+from data_miner.engine.scaling import Bound, PoolState, decide, gpu_share, scale_factor, snapshot
 from data_miner.errors import DataMinerError
 from data_miner.stages.base import Share
 from data_miner.stages.pipeline import Pipeline
@@ -21,6 +21,7 @@ OPEN_S = 60.0  # for one that was asked before it had a GPU or a model
 MOST_FALSE_STARTS = 5  # in a row: what kills an actor before its first job will kill the next one too
 _TOGETHER = {"expand": "download"}  # stages that share a pool
 _MOST = {"download": 4, "dedup": 1}  # more would only wait for each other
+_ALONE = "dedup"  # of two admitters only one can commit, whatever a person asks for
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class Pools:
         self._cluster, self._pipeline, self._assign, self._on_death = cluster, pipeline, assign, on_death
         self._pools: dict[tuple[str, str], Pool] = {}
         self._in_use: set[str] = set()  # stages that some project's plan has
-        self.decisions: dict[str, Decision] = {}
+        self.snapshot: dict[str, Any] = {}  # what was last seen and decided
         self.error: DataMinerError | None = None  # a stage that cannot be opened stops the run
 
     @property
@@ -81,17 +82,21 @@ class Pools:
         """Every actor there is."""
         return [member for pool in self._pools.values() for member in pool.members]
 
-    def update(self, backlog: Iterable[Any], plans: Iterable[Mapping[str, Any]]) -> None:
+    def update(
+        self, backlog: Iterable[Any], plans: Iterable[Mapping[str, Any]], bounds: Mapping[str, tuple[int, int]]
+    ) -> None:
         """Look at the backlog, let go of what ended, make and drain actors."""
         now = time.monotonic()
         self._count(backlog, plans)
         self.reap()
         cpus, gpus = self._cluster.capacity()
         shares = self._shares(cpus, gpus)
-        states = [self._state(pool, shares[pool.name], now) for pool in self._pools.values()]
-        self.decisions = decide(states, cpus, gpus)
+        wanted = {stage: Bound(least, most) for stage, (least, most) in bounds.items()}
+        states = [self._state(pool, shares[pool.name], wanted.get(pool.stage), now) for pool in self._pools.values()]
+        decisions = decide(states, cpus, gpus)
+        self.snapshot = snapshot(states, decisions, cpus, gpus)
         for pool in self._pools.values():
-            self._resize(pool, self.decisions[pool.name].actors, shares[pool.name], now)
+            self._resize(pool, decisions[pool.name].actors, shares[pool.name], now)
 
     def drain(self) -> None:
         """Ask every actor to finish what it has in process and leave."""
@@ -147,20 +152,23 @@ class Pools:
         depth = self._pipeline.stages.index(stage)
         return Pool(stage, stages, runtime_key, runtime, self._pipeline.share(stage), depth)
 
-    def _state(self, pool: Pool, share: Share, now: float) -> PoolState:
+    def _state(self, pool: Pool, share: Share, bound: Bound | None, now: float) -> PoolState:
         return PoolState(
             name=pool.name,
+            stage=pool.stage,
             depth=pool.depth,
             waiting=pool.waiting,
             running=pool.running,
             actors=len(pool.staying),
             starting=sum(member.opened_at is None for member in pool.staying),
+            loading=sum(member.is_loading for member in pool.staying),
             share_cpus=share.cpus,
             share_gpus=share.gpus,
-            most=_MOST.get(pool.stage, 1000),
+            most=_MOST.get(pool.stage, 1000) if bound is None or pool.stage == _ALONE else 1000,
             idle_s=now - pool.worked_at,
             opening_s=pool.opening_s,
             open_s=now - pool.opened_at,
+            bound=bound,
         )
 
     def _shares(self, cpus: float, gpus: float) -> dict[str, Share]:
@@ -184,7 +192,9 @@ class Pools:
 
     def _resize(self, pool: Pool, wanted: int, share: Share, now: float) -> None:
         staying = pool.staying
-        for member in staying[wanted:]:
+        # Pending ones first, then the newest; who is loading is let load, or what it loaded is wasted.
+        may_leave = [member for member in staying[::-1] if not member.is_loading]
+        for member in sorted(may_leave, key=lambda member: member.is_placed)[: max(0, len(staying) - wanted)]:
             self._let_go(member)
         for _ in range(wanted - len(staying)):
             pool.made += 1
@@ -193,7 +203,7 @@ class Pools:
                 self._cluster.start_worker(self._assign(pool, share.cpus), name, share.cpus, share.gpus)
             )
         if pool.waiting:
-            for member in staying[:wanted]:
+            for member in pool.staying:
                 self._cluster.nudge(member)
         for member in pool.members:
             limit_s = LEAVE_S if member.opened_at is not None else OPEN_S

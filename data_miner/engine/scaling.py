@@ -1,11 +1,23 @@
 """How many actors each pool should have: a pure function of a snapshot."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from math import ceil
+from typing import Any
 
 IDLE_S = 8.0  # an actor costs seconds to start; a pool that was empty for so long goes to zero
 GROW_S = 2.0  # between two steps: its speed is known before the next
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How many actors a person wants of a stage, over all its pools."""
+
+    least: int  # while there is work: without any a pool goes to zero like every other
+    most: int
+
+    def __str__(self) -> str:
+        return str(self.least) if self.least == self.most else f"{self.least}..{self.most}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,17 +25,20 @@ class PoolState:
     """One pool as the supervisor sees it."""
 
     name: str
+    stage: str
     depth: int  # place of its stage in the pipeline; the deepest is served first
     waiting: int
     running: int
     actors: int  # started or starting
     starting: int  # of these, pending or loading their model
+    loading: int  # of these, loading: never ended for a bound's sake
     share_cpus: float
     share_gpus: float
     most: int  # never more actors than this
     idle_s: float = 0.0  # since it last had work
     opening_s: float = 0.0  # what an actor costs before it takes work
     open_s: float = 1e9  # since the newest opened
+    bound: Bound | None = None  # of its stage
 
     @property
     def has_work(self) -> bool:
@@ -56,16 +71,31 @@ def decide(pools: Sequence[PoolState], cpus: float, gpus: float) -> dict[str, De
     """Say how many actors each pool should have.
 
     A pool with work has one; the deepest with more waiting than its actors take grows first, one step at a
-    time; a pool without work keeps its actors for a moment and then has none.
+    time; a pool without work keeps its actors for a moment and then has none. A person's bound on a stage comes
+    before all this, as far as there is room.
     """
-    found = {pool.name: _floor(pool) for pool in pools}
+    found = _bounded(pools, {pool.name: _floor(pool) for pool in pools}, cpus, gpus)
     free = _free(pools, found, cpus, gpus)
     for pool in sorted(pools, key=lambda p: -p.depth):
-        if _is_starved(pool) and pool.share_cpus <= free[0] + 1e-9 and pool.share_gpus <= free[1] + 1e-9:
+        if _is_starved(pool) and _may_grow(pool, pools, found) and _fits(pool, free):
             found[pool.name] = Decision(found[pool.name].actors + 1, f"{pool.waiting} wait: one more")
             free = (free[0] - pool.share_cpus, free[1] - pool.share_gpus)
             break
     return _make_room(pools, found, free)
+
+
+def snapshot(pools: Sequence[PoolState], found: Mapping[str, Decision], cpus: float, gpus: float) -> dict[str, Any]:
+    """What was seen and decided, as plain values, for `status --scaling`. Times that pass are left out."""
+    kept = ("name", "stage", "waiting", "running", "actors", "starting", "share_cpus", "share_gpus")
+    rows = [
+        {
+            **{key: value for key, value in asdict(pool).items() if key in kept},
+            "wanted": found[pool.name].actors,
+            "why": found[pool.name].why,
+        }
+        for pool in sorted(pools, key=lambda p: (p.depth, p.name))
+    ]
+    return {"cpus": cpus, "gpus": gpus, "pools": rows}
 
 
 def _floor(pool: PoolState) -> Decision:
@@ -85,6 +115,65 @@ def _is_starved(pool: PoolState) -> bool:
     if pool.actors == 0 or pool.starting or pool.actors >= pool.most:
         return False
     return pool.waiting > pool.actors and pool.open_s >= max(GROW_S, pool.opening_s)
+
+
+def _bounded(pools: Sequence[PoolState], found: dict[str, Decision], cpus: float, gpus: float) -> dict[str, Decision]:
+    """Bring each stage that a person has spoken on within the bound, the deepest first."""
+    deepest_first = sorted(pools, key=lambda p: -p.depth)
+    for stage, bound in {pool.stage: pool.bound for pool in deepest_first}.items():
+        own = [pool for pool in pools if pool.stage == stage]
+        if bound is not None:
+            found = _at_least(own, bound, _at_most(own, bound, found), lambda now: _free(pools, now, cpus, gpus))
+    return found
+
+
+def _at_most(own: Sequence[PoolState], bound: Bound, found: dict[str, Decision]) -> dict[str, Decision]:
+    """Those without work go first, then the larger; the only actor of a model's pool goes last."""
+    while _total(own, found) > bound.most:
+        spare = [pool for pool in own if found[pool.name].actors > pool.loading]
+        if not spare:
+            return _said(own, found, f"{bound} asked; who is loading is not ended")
+        pool = min(spare, key=lambda p: (p.has_work, found[p.name].actors == 1, p.actors > 0, -found[p.name].actors))
+        found = {**found, pool.name: Decision(found[pool.name].actors - 1, f"{bound} asked")}
+    return found
+
+
+def _at_least(
+    own: Sequence[PoolState],
+    bound: Bound,
+    found: dict[str, Decision],
+    free: Callable[[Mapping[str, Decision]], tuple[float, float]],
+) -> dict[str, Decision]:
+    """The pool whose actors have most to do grows first; without any work nothing is held for a bound."""
+    busy = [pool for pool in own if pool.has_work]
+    if not busy:
+        return found
+    while _total(own, found) < bound.least:
+        total, useful = _total(own, found), [pool for pool in busy if found[pool.name].actors < pool.most]
+        fitting = [pool for pool in useful if _fits(pool, free(found))]
+        if not fitting:
+            why = f"only {total} fit now" if useful else f"more than {total} would wait for each other"
+            return _said(busy, found, f"{bound} asked; {why}")
+        pool = max(fitting, key=lambda p: p.waiting / (found[p.name].actors + 1))
+        found = {**found, pool.name: Decision(found[pool.name].actors + 1, f"{bound} asked")}
+    return _said(busy, found, f"{bound} asked") if _total(own, found) == bound.most else found
+
+
+def _said(own: Sequence[PoolState], found: Mapping[str, Decision], why: str) -> dict[str, Decision]:
+    return {**found, **{pool.name: replace(found[pool.name], why=why) for pool in own}}
+
+
+def _total(own: Sequence[PoolState], found: Mapping[str, Decision]) -> int:
+    return sum(found[pool.name].actors for pool in own)
+
+
+def _may_grow(pool: PoolState, pools: Sequence[PoolState], found: Mapping[str, Decision]) -> bool:
+    own = [other for other in pools if other.stage == pool.stage]
+    return pool.bound is None or _total(own, found) < pool.bound.most
+
+
+def _fits(pool: PoolState, free: tuple[float, float]) -> bool:
+    return pool.share_cpus <= free[0] + 1e-9 and pool.share_gpus <= free[1] + 1e-9
 
 
 def _free(pools: Sequence[PoolState], found: Mapping[str, Decision], cpus: float, gpus: float) -> tuple[float, float]:

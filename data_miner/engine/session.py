@@ -61,7 +61,7 @@ class Session:
         self._progress = Progress(0, 0, 0, 0)
         self._interrupts = 0
         self._wake, self._was_asked = threading.Event(), threading.Event()
-        self._was_waiting = self._is_cut_off = False
+        self._was_waiting = self._is_cut_off = self._is_resting = False
 
     def run(self) -> Ending:
         """Work until nothing of the project is left to do now, or a signal comes."""
@@ -112,6 +112,9 @@ class Session:
             self._on_progress(cursor)
         self._progress = progress = self._left()
         self._look_at = time.monotonic() + max(LOOK_S, _SHARE * (time.monotonic() - started))
+        self._note_rest(progress.is_paused)
+        if progress.is_paused and not self._is_waiting_allowed:
+            return Ending(progress)
         if not progress.is_settled:
             self._was_waiting = False
             return None
@@ -122,6 +125,15 @@ class Session:
             with self._place.ledger.transaction() as cursor:
                 self._on_waiting(cursor)
         return None
+
+    def _note_rest(self, is_paused: bool) -> None:
+        if is_paused != self._is_resting:
+            self._is_resting = is_paused
+            log.warning(
+                "paused: jobs in process are finished, the rest waits for `data-miner resume`"
+                if is_paused
+                else "resumed: going on"
+            )
 
     def _left(self) -> Progress:
         """What is left; before it says nothing is, everything is derived once more."""

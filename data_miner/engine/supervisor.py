@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 RENEW_S, EXPIRE_S = 5.0, 15.0
 SWEEP_S = 1.0
 DERIVE_S = 5.0
+SCALING_S = 2.0  # between two accounts of what was decided, for `status --scaling`
 MOST_STARTS = 3  # of a Ray of our own, in a row, that did not come up
 DRAIN_S = 120.0  # at the end of a run; whoever is later is killed, which is safe
 
@@ -40,6 +41,7 @@ class Supervisor:
         self._last: dict[str, float] = {}
         self._renewed_at = 0.0
         self._told: str | None = None  # the dashboard, as the lease's row has it
+        self._told_scaling: dict[str, Any] | None = None
         self._error: DataMinerError | None = None
         self._failed_starts = 0
         self.is_leading = False
@@ -70,11 +72,13 @@ class Supervisor:
                     return
                 if self._is_due("sweep", SWEEP_S, now):
                     self._sweep(cursor)
+                self._tell_scaling(cursor, now)
                 backlog, plans = jobs.backlog(cursor), projects.plans(cursor)
+                bounds = supervision.bounds(cursor)
         except UnreachableError:
             self._cannot_renew(now)
             raise
-        self._scale(backlog, plans)
+        self._scale(backlog, plans, bounds)
         self._orphans.go_on()
         if self._is_due("derive", DERIVE_S, now):
             self._derive()
@@ -114,8 +118,16 @@ class Supervisor:
         if epoch is None and self.is_leading:
             log.warning("supervision was lost to another process: draining")
         self.is_leading, self._told = epoch is not None, self.dashboard
+        if not self.is_leading:
+            self._told_scaling = None
         if self.is_leading:
             self._renewed_at = now
+
+    def _tell_scaling(self, cursor: Cursor, now: float) -> None:
+        found = self._pools.snapshot if self._pools is not None else {}
+        if found != self._told_scaling and self._is_due("scaling", SCALING_S, now):
+            supervision.set_scaling(cursor, self._me, found)
+            self._told_scaling = found
 
     def _stand_by(self) -> None:
         """Another supervises: what we still have leaves, and Ray after it."""
@@ -155,7 +167,7 @@ class Supervisor:
         for project_id in active:
             self._place.ledger.with_retry(partial(successors.derive, project_id=project_id), deadline_s=5)
 
-    def _scale(self, backlog: list[Any], plans: dict[int, Any]) -> None:
+    def _scale(self, backlog: list[Any], plans: dict[int, Any], bounds: Mapping[str, tuple[int, int]]) -> None:
         if self._pools is not None and not self._cluster.is_alive():
             self._bury_ray(self._pools)
         if self._pools is None:
@@ -163,7 +175,7 @@ class Supervisor:
                 return  # no work, no Ray
             self._failed_starts = 0
             self._pools = Pools(self._cluster, self._pipeline, self._assign, self._buried)
-        self._pools.update(backlog, plans.values())
+        self._pools.update(backlog, plans.values(), bounds)
 
     def _is_ray_up(self) -> bool:
         try:

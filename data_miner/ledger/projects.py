@@ -78,6 +78,29 @@ def delete(cursor: Cursor, project_id: int) -> None:
     successors.supersede(cursor)
 
 
+def pause(cursor: Cursor, project_id: int) -> bool:
+    """Let a project rest: what is running ends, nothing of it begins. False when it rests already."""
+    named = {"project_id": project_id}
+    cursor.execute(sql("projects", "lock_videos"), named)  # first, as every finish does
+    order.take_turns(cursor, [project_id])
+    if not cursor.execute(sql("projects", "set_paused"), {**named, "is_paused": True}).rowcount:
+        return False
+    cursor.execute(sql("projects", "rest"), named)
+    return True
+
+
+def resume(cursor: Cursor, project_id: int) -> bool:
+    """Let it go on, with what it lacks by now. False when it does not rest."""
+    named = {"project_id": project_id}
+    cursor.execute(sql("projects", "lock_videos"), named)
+    order.take_turns(cursor, [project_id])
+    if not cursor.execute(sql("projects", "set_paused"), {**named, "is_paused": False}).rowcount:
+        return False
+    cursor.execute(sql("projects", "rouse"), named)
+    successors.derive(cursor, project_id)
+    return True
+
+
 def sources(cursor: Cursor, project_id: int) -> list[Any]:
     """A project's sources in order."""
     return cursor.execute(sql("projects", "sources"), {"project_id": project_id}).fetchall()

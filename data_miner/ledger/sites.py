@@ -132,8 +132,8 @@ def _lock(cursor: Cursor, name: str) -> Any:
 
 def _try(cursor: Cursor, name: str, reason: str) -> None:
     trial = cursor.execute(sql("sites", "choose_trial"), {"name": name}).fetchone()
-    if trial is None:  # nobody wants anything of the site any more
-        cursor.execute(sql("sites", "open"), {"name": name})
+    if trial is None:  # nobody wants anything of the site now; what paused projects want rests
+        _release(cursor, name)
         return
     named = {"name": name, "job_id": trial.id, "longest_s": _longest_s(reason)}
     cursor.execute(sql("sites", "start_trial"), named)

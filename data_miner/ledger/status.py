@@ -18,18 +18,19 @@ class Progress:
     blocked: int  # waiting for a shut site
     dead: int
     open_sources: int
+    is_paused: bool = False
 
     @property
     def is_settled(self) -> bool:
-        """Nothing can be done now; what is blocked waits for a site."""
-        return self.outstanding == 0 and self.open_sources == 0
+        """Nothing can be done now; what is blocked waits for a site. A paused project is not asked what it lacks."""
+        return self.outstanding == 0 and self.open_sources == 0 and not self.is_paused
 
 
 def progress(cursor: Cursor, project_id: int) -> Progress:
     """Count what is left; the project's anti-join must have been derived before."""
     jobs = _one(cursor, "outstanding", project_id)
     sources = _one(cursor, "open_sources", project_id)
-    return Progress(jobs.outstanding, jobs.blocked, jobs.dead, sources.waiting)
+    return Progress(jobs.outstanding, jobs.blocked, jobs.dead, sources.waiting, sources.is_paused)
 
 
 def stages(cursor: Cursor, project_id: int) -> dict[str, dict[str, int]]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +19,10 @@ from data_miner.engine import scaling
 from data_miner.engine import supervisor as supervisor_module
 from data_miner.engine.cluster import RayCluster
 from data_miner.engine.devices import Machine
+from data_miner.engine.session import Session
 from data_miner.engine.supervisor import Supervisor
 from data_miner.errors import ModelError
+from data_miner.ledger import projects, supervision
 from data_miner.ledger.cluster import Cluster
 from data_miner.ledger.connection import Ledger
 from data_miner.ledger.place import locate
@@ -231,6 +234,72 @@ def test_a_killed_raylet_is_replaced_and_no_job_is_blamed(
     assert ray_cluster.is_alive()
     assert bench.events("died") == []
     assert state_of(bench.ledger) == expected
+
+
+def test_a_bound_acts_within_seconds_and_the_ledger_says_why_each_pool_has_its_size(bench: Bench) -> None:
+    def count() -> int:
+        return sum(name.startswith("extract ") for name in bench.members())
+
+    def why() -> str:
+        seen = rows(bench.ledger, "SELECT scaling FROM supervisor")[0].scaling or {"pools": []}
+        return next((pool["why"] for pool in seen["pools"] if pool["stage"] == "extract"), "")
+
+    order(bench.place.settings.scratch, extract=0.5)
+    bench.tick_until(lambda: bool(bench.in_process("extract")))
+    asked = time.monotonic()
+    bench.ledger.with_retry(lambda cursor: supervision.set_bound(cursor, "extract", 3, 3))
+    bench.tick_until(lambda: count() == 3)
+    assert time.monotonic() - asked < 2
+    bench.tick_until(lambda: "asked" in why())
+    bench.ledger.with_retry(lambda cursor: supervision.set_bound(cursor, "extract", 0, 0))
+    bench.tick_until(lambda: count() == 0)
+    bench.tick_until(lambda: why() == "0 asked")
+    assert bench.events("died") == [] and not bench.is_settled()
+    bench.ledger.with_retry(lambda cursor: supervision.drop_bound(cursor, "extract"))
+    bench.tick_until(lambda: bool(bench.in_process("extract")))
+    bench.supervisor.close()
+    assert rows(bench.ledger, "SELECT FROM supervisor WHERE scaling IS NULL") != []
+
+
+def test_a_run_whose_project_is_paused_rests_and_goes_on_to_the_same(
+    bench: Bench, expected: dict[str, list[tuple[object, ...]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[object] = []
+    order(bench.place.settings.scratch, extract=0.3)
+
+    def rest() -> None:
+        _wait(lambda: bool(bench.in_process("extract")))
+        bench.ledger.with_retry(lambda cursor: projects.pause(cursor, bench.project_id))
+        _wait(lambda: not rows(bench.ledger, "SELECT FROM job WHERE state = 'running'"))
+        before = bench.jobs()
+        _wait(lambda: not bench.members())
+        seen.append(before == bench.jobs() and not bench.is_settled())
+        order(bench.place.settings.scratch)
+        bench.ledger.with_retry(lambda cursor: projects.resume(cursor, bench.project_id))
+
+    session = Session(
+        bench.place,
+        bench.supervisor,
+        bench.project_id,
+        "config",
+        revive=None,
+        on_progress=lambda cursor: None,
+        on_waiting=lambda cursor: None,
+    )
+    person = threading.Thread(target=rest)
+    person.start()
+    ending = session.run()
+    person.join()
+    assert seen == [True], "at rest nothing moved, all pools were empty, and the run stayed"
+    assert ending.progress.is_settled and state_of(bench.ledger) == expected
+    told = [record.message for record in caplog.records if record.name == "data_miner.engine.session"]
+    assert [line.split(":")[0] for line in told] == ["paused", "resumed"]
+
+
+def _wait(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 STANDING = """

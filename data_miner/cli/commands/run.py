@@ -9,7 +9,7 @@ import click
 from data_miner.cli.context import open_ledger
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
 from data_miner.cli.mining import Mining, twice
-from data_miner.cli.preparation import fetch_models, load, registration
+from data_miner.cli.preparation import fetch_models, load, refuse_paused, registration
 from data_miner.errors import UsageError
 from data_miner.ledger.connection import Ledger
 from data_miner.ledger.embedded import EmbeddedPostgres
@@ -62,6 +62,7 @@ def run(invocation: Invocation, /, project_file: str | None, **flags: Any) -> in
     with ExitStack() as stack:
         ledger = twice(server, lambda: stack.enter_context(open_ledger(settings, create=True, server=server)))
         name, config = load(wanted, settings, flags["overrides"], ledger)
+        refuse_paused(name, ledger)
         fetch_models(config, pipeline, settings, invocation.verbosity < 0)
         own = registration(
             name,

@@ -1,11 +1,11 @@
-"""`data-miner status`: one project's funnel, or a line for each project."""
+"""`data-miner status`: one project's funnel, a line for each project, or why pools have their sizes."""
 
 import json
 from typing import Any
 
 import click
 
-from data_miner.cli import words
+from data_miner.cli import pools, words
 from data_miner.cli.context import NothingYetError, open_ledger, project_row
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
 from data_miner.cli.overview import HEAD, overview, overview_row
@@ -19,11 +19,15 @@ from data_miner.ledger.connection import Cursor
 @click.command()
 @around
 @with_project
+@click.option("--scaling", "is_of_pools", is_flag=True, help="Which workers there are, how many should be, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON on stdout.")
 @pass_invocation
-def status(invocation: Invocation, as_json: bool) -> None:
+def status(invocation: Invocation, is_of_pools: bool, as_json: bool) -> None:
     """Show how far projects are and what was dropped."""
     settings, name = invocation.settings, invocation.project_or_default()
+    if is_of_pools:
+        pools.show(settings, as_json)
+        return
     try:
         with open_ledger(settings, create=False) as ledger, ledger.transaction() as cursor:
             lines = _one(cursor, name, settings, as_json) if name else _all(cursor, settings, as_json)

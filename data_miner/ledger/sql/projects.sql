@@ -70,6 +70,36 @@ SELECT DISTINCT project_id FROM follower WHERE renewed_at > now() - make_interva
 -- name: plans
 SELECT id, name, plan FROM project WHERE NOT is_paused
 
+-- name: set_paused
+UPDATE project SET is_paused = %(is_paused)s WHERE id = %(project_id)s AND is_paused <> %(is_paused)s RETURNING id
+
+-- name: rest
+-- What no other project wants; what is running ends, and rests (its trigger) should it come back.
+WITH own AS (
+    SELECT id FROM job WHERE project_id = %(project_id)s AND state = 'waiting'
+    UNION ALL
+    SELECT j.id FROM project_video pv JOIN job j ON j.fetch_id = pv.fetch_id
+    WHERE pv.project_id = %(project_id)s AND pv.reason IS NULL AND j.state = 'waiting'
+    UNION ALL
+    SELECT j.id FROM project_segment ps JOIN job j ON j.segment_id = ps.segment_id AND j.stage = 'extract'
+    WHERE ps.project_id = %(project_id)s AND j.state = 'waiting'
+)
+UPDATE job SET not_before = 'infinity' FROM own
+WHERE job.id = own.id AND job.state = 'waiting' AND job.not_before IS DISTINCT FROM 'infinity' AND rests(job)
+
+-- name: rouse
+-- What rested, shared work too: the project is not paused any more, so its trigger lets it go.
+WITH own AS (
+    SELECT id FROM job WHERE project_id = %(project_id)s AND state = 'waiting'
+    UNION ALL
+    SELECT j.id FROM project_video pv JOIN job j ON j.fetch_id = pv.fetch_id
+    WHERE pv.project_id = %(project_id)s AND pv.reason IS NULL AND j.state = 'waiting'
+    UNION ALL
+    SELECT j.id FROM project_segment ps JOIN job j ON j.segment_id = ps.segment_id AND j.stage = 'extract'
+    WHERE ps.project_id = %(project_id)s AND j.state = 'waiting'
+)
+UPDATE job SET not_before = NULL FROM own WHERE job.id = own.id AND job.state = 'waiting' AND job.not_before = 'infinity'
+
 -- name: delete
 DELETE FROM project WHERE id = %(project_id)s
 
@@ -86,7 +116,7 @@ SELECT id, project_id, config_hash, host, pid, pid_started, renewed_at > now() -
 FROM follower WHERE %(project_id)s::int IS NULL OR project_id = %(project_id)s
 
 -- name: supervisor
-SELECT holder, epoch, host, pid, pid_started, dashboard, expires_at > now() AS is_living FROM supervisor
+SELECT holder, epoch, host, pid, pid_started, dashboard, scaling, expires_at > now() AS is_living FROM supervisor
 
 -- name: supervise
 -- Take the lease when it is free, expired, or its holder is proven dead; keep it when it is ours.
@@ -98,7 +128,17 @@ WHERE holder IS NULL OR holder = %(holder)s OR expires_at < now() OR holder = %(
 RETURNING epoch
 
 -- name: resign
-UPDATE supervisor SET holder = NULL, expires_at = '-infinity', dashboard = NULL WHERE holder = %(holder)s
+UPDATE supervisor SET holder = NULL, expires_at = '-infinity', dashboard = NULL, scaling = NULL WHERE holder = %(holder)s
+
+-- name: bounds
+SELECT stage, least, most FROM pool_bound ORDER BY stage
+
+-- name: set_bound
+INSERT INTO pool_bound (stage, least, most) VALUES (%(stage)s, %(least)s, %(most)s)
+ON CONFLICT (stage) DO UPDATE SET least = excluded.least, most = excluded.most
+
+-- name: drop_bound
+DELETE FROM pool_bound WHERE stage = %(stage)s
 
 -- name: set_scaling
 UPDATE supervisor SET scaling = %(scaling)s WHERE holder = %(holder)s

@@ -98,9 +98,9 @@ WHERE (state = 'shut' AND next_try <= now())
 ORDER BY name FOR UPDATE SKIP LOCKED
 
 -- name: choose_trial
--- Not the job that failed the last trial: what was tried longest ago.
+-- Not the job that failed the last trial: what was tried longest ago. A paused project's is not tried.
 WITH trial AS (
-    SELECT id FROM job WHERE site = %(name)s AND state = 'blocked'
+    SELECT id FROM job WHERE site = %(name)s AND state = 'blocked' AND NOT rests(job)
     ORDER BY changed_at, moved, ordinal, rank, start_ms, id LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 UPDATE job SET state = 'waiting', not_before = NULL, changed_at = now() FROM trial WHERE job.id = trial.id

@@ -116,13 +116,14 @@ FROM project_job AS own JOIN site ON site.name = own.site WHERE own.project_id =
 
 -- name: full_disk
 -- Somebody's work that met a full disk and waits to be tried again; few jobs sleep, and they have an index.
-SELECT detail FROM job WHERE state = 'waiting' AND not_before IS NOT NULL AND reason = 'disk_full' LIMIT 1
+SELECT detail FROM job WHERE state = 'waiting' AND not_before < 'infinity' AND reason = 'disk_full' LIMIT 1
 
 -- name: yields
 SELECT locator, videos, images FROM yield_per_source WHERE project = %(name)s AND videos > 0 ORDER BY images::float / videos DESC, ordinal
 
 -- name: open_sources
-SELECT count(*) FILTER (WHERE NOT is_held)::int AS waiting, count(*) FILTER (WHERE is_held)::int AS held
+SELECT count(*) FILTER (WHERE NOT is_held)::int AS waiting, count(*) FILTER (WHERE is_held)::int AS held,
+    coalesce((SELECT is_paused FROM project WHERE id = %(project_id)s), false) AS is_paused
 FROM source JOIN project ON project.id = project_id
 WHERE project_id = %(project_id)s AND expanded_at IS NULL AND plan -> 'stages' ? 'download'
 

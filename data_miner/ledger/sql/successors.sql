@@ -1,6 +1,6 @@
 -- Which jobs a project lacks. Every statement is idempotent and runs in finish, at registration and in the
 -- supervisor's tick; %(video_id)s narrows it to one video, null means all of the project.
--- A row that is there is only woken (done or superseded → waiting) or re-keyed, never doubled; one that needs
+-- A row that is there is only woken (done or superseded → waiting; shared work that rests with a paused project) or re-keyed, never doubled; one that needs
 -- neither is not touched, for ON CONFLICT locks whatever it meets.
 -- IS NOT DISTINCT FROM keeps a segment's jobs to be found by the segment: a stage that is new to the statistics looks
 -- empty, and reading all its jobs for each of 30,000 segments took 13 s.
@@ -95,11 +95,12 @@ WHERE pv.project_id = %(project_id)s AND (%(video_id)s::text IS NULL OR pv.video
   AND pv.reason IS NULL AND f.path IS NULL AND (NOT pv.is_cut OR EXISTS (
       SELECT FROM project_segment ps JOIN segment s ON s.id = ps.segment_id
       WHERE ps.project_id = pv.project_id AND ps.video_id = pv.video_id AND s.shard IS NULL AND NOT ps.is_held))
-  AND (j.state IS NULL OR j.state IN ('done', 'superseded')
+  AND (j.state IS NULL OR j.state IN ('done', 'superseded') OR j.state = 'waiting' AND j.not_before = 'infinity'
        OR j.state = 'waiting' AND (pv.moved, pv.ordinal, pv.rank) < (j.moved, j.ordinal, j.rank))
 ON CONFLICT (stage, source_id, fetch_id, segment_id, project_id) DO UPDATE
     SET state = CASE WHEN job.state = 'waiting' THEN 'waiting' ELSE excluded.state END,
         failures = CASE WHEN job.state = 'waiting' THEN job.failures ELSE 0 END,
+        not_before = nullif(job.not_before, 'infinity'),
         moved = excluded.moved, ordinal = excluded.ordinal, rank = excluded.rank, changed_at = now()
     WHERE job.state IN ('waiting', 'done', 'superseded')
 
@@ -133,9 +134,11 @@ FROM project_segment ps JOIN segment s ON s.id = ps.segment_id JOIN "fetch" f ON
 WHERE ps.project_id = %(project_id)s AND (%(video_id)s::text IS NULL OR ps.video_id = %(video_id)s)
   AND s.shard IS NULL AND f.path IS NOT NULL
   AND NOT EXISTS (SELECT FROM job j WHERE j.segment_id = ps.segment_id AND j.stage = 'extract'
-                  AND j.state NOT IN ('done', 'superseded'))
+                  AND j.state NOT IN ('done', 'superseded') AND NOT (j.state = 'waiting' AND coalesce(j.not_before = 'infinity', false)))
 ON CONFLICT (stage, source_id, fetch_id, segment_id, project_id) DO UPDATE
-    SET state = 'waiting', failures = 0, changed_at = now() WHERE job.state IN ('done', 'superseded')
+    SET state = 'waiting', failures = CASE WHEN job.state = 'waiting' THEN job.failures ELSE 0 END,
+        not_before = nullif(job.not_before, 'infinity'), changed_at = now()
+    WHERE job.state IN ('done', 'superseded') OR job.state = 'waiting' AND job.not_before = 'infinity'
 
 -- name: filter
 INSERT INTO job (stage, segment_id, project_id, video_id, key, runtime_key, moved, ordinal, rank, start_ms)
