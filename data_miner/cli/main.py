@@ -51,6 +51,7 @@ COMMANDS: dict[str, dict[str, str]] = {  # section -> command (a file in command
         "pause": "Let a project rest.",
         "resume": "Let it go on.",
         "retry": "Let dead jobs be tried again.",
+        "engine": "Supervise all projects as a service.",
         "init-db": "Bring the database to this version's schema.",
     },
 }

@@ -10,20 +10,13 @@ from typing import Any, TypeVar
 import click
 
 from data_miner.cli import summary
-from data_miner.cli.context import open_store
 from data_miner.cli.invocation import Invocation
 from data_miner.cli.live import Progress
-from data_miner.cli.preparation import (
-    Prepared,
-    keep_known,
-    missing_models,
-    model_folders,
-    paused,
-    register,
-)
+from data_miner.cli.premises import open_place, surely
+from data_miner.cli.preparation import Prepared, keep_known, missing_models, paused, register
 from data_miner.cli.room import Room
 from data_miner.config.settings import Settings
-from data_miner.errors import UnreachableError
+from data_miner.engine.workplace import Workplace
 from data_miner.ledger import projects, status
 from data_miner.ledger.connection import Cursor, Ledger
 from data_miner.ledger.embedded import EmbeddedPostgres
@@ -31,19 +24,7 @@ from data_miner.observe import logs
 
 T = TypeVar("T")
 
-PATIENCE_S = 120.0  # with a database that went away before or after the work
 DONE, DEAD_LEFT, WAITS_FOR_SITE, INTERRUPTED = 0, 3, 6, 130
-
-
-def twice(server: EmbeddedPostgres | None, act: Callable[[], T]) -> T:
-    """Once more when an embedded server was killed while the run opened its places."""
-    try:
-        return act()
-    except UnreachableError:
-        if server is None:
-            raise
-        server.ensure()
-        return act()
 
 
 class Mining:
@@ -64,19 +45,10 @@ class Mining:
 
     def run(self, own: Any, config: Any) -> int:
         """Register, work, write, report; returns the exit code."""
-        from data_miner.config.sites import load_sites
-        from data_miner.engine.cluster import checked_address
-        from data_miner.engine.devices import machine
-
-        settings, paces = self._settings, load_sites(self._settings)
-        checked_address(settings.ray_address)
-        device = machine(self._flags["device"], self._flags["cpus"], self._flags["gpus"])
-        store = twice(self._server, lambda: open_store(settings, self._ledger, create=True))
-        settings.scratch.mkdir(parents=True, exist_ok=True)
-        logs.setup("run", settings.logs, verbosity=self._invocation.verbosity, loki_url=settings.loki_url)
-        self._surely(lambda: keep_known(config, self._ledger, store[0]))
+        place = open_place("run", self._settings, self._ledger, self._server, self._flags, self._invocation.verbosity)
+        self._surely(lambda: keep_known(config, self._ledger, place.store))
         prepared = self._surely(
-            lambda: self._ledger.with_retry(lambda cursor: register(cursor, own, config, paces), deadline_s=2)
+            lambda: self._ledger.with_retry(lambda cursor: register(cursor, own, config, place.paces), deadline_s=2)
         )
         with logs.bound(project=prepared.name):
             for change in prepared.changes:
@@ -86,38 +58,25 @@ class Mining:
                 self._say(f"{stage:<11}waits for {names}, not on this machine; what needs none goes on")
             ending = None
             if self._surely(lambda: self._has_work(prepared)):
-                ending = self._work(prepared, store, device, paces)
-            return self._surely(lambda: self._end(prepared, store[0], ending))
+                ending = self._work(prepared, place)
+            return self._surely(lambda: self._end(prepared, place.store, ending))
 
     def _surely(self, act: Callable[[], T]) -> T:
-        """Through the death of the database under a living run: all that is done here may be done twice."""
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                return act()
-            except UnreachableError:
-                if time.monotonic() > deadline:
-                    raise
-                if self._server is not None:
-                    self._server.ensure()
-                else:
-                    time.sleep(1.0)
+        return surely(self._server, act)
 
     def _has_work(self, prepared: Prepared) -> bool:
         with self._ledger.transaction() as cursor:
             left = status.progress(cursor, prepared.project_id)
         return not left.is_settled or left.blocked > 0
 
-    def _work(self, prepared: Prepared, store: tuple[Any, str], device: Any, paces: Any) -> Any:
+    def _work(self, prepared: Prepared, place: Workplace) -> Any:
         from data_miner.engine.cluster import RayCluster
         from data_miner.engine.session import Session
         from data_miner.engine.supervisor import Supervisor
-        from data_miner.engine.workplace import Workplace
         from data_miner.sample.home import SampleHome
 
         settings, videos = self._settings, prepared.config.sources.sample
-        place = Workplace(settings, self._ledger, store[0], store[1], device, model_folders(settings), paces)
-        supervisor = Supervisor(place, self._pipeline, RayCluster(device, settings.ray_address))
+        supervisor = Supervisor(place, self._pipeline, RayCluster(place.machine, settings.ray_address))
         if videos:
             self._say(f"{prepared.name} · {videos} rendered videos; the first time they are made, some 20 s")
         serving = SampleHome(settings.sample).serving(videos) if videos else nullcontext(None)
@@ -125,10 +84,10 @@ class Mining:
             prepared.project_id,
             prepared.name,
             self._invocation.verbosity < 0,
-            lambda: summary.header(prepared, device, settings, supervisor.dashboard),
+            lambda: summary.header(prepared, place.machine, settings, supervisor.dashboard),
         )
 
-        room = Room(settings, store[0], progress.say)
+        room = Room(settings, place.store, progress.say)
 
         def show(cursor: Cursor) -> None:
             if supervisor.dashboard or not supervisor.is_leading:  # once, when its address is known
@@ -142,9 +101,10 @@ class Mining:
                 supervisor,
                 prepared.project_id,
                 prepared.config_hash,
+                prepared.plan,
                 revive=self._server.ensure if self._server is not None else None,
                 on_progress=show,
-                on_waiting=lambda cursor: self._wait(cursor, prepared, store[0], progress),
+                on_waiting=lambda cursor: self._wait(cursor, prepared, place.store, progress),
                 is_waiting_allowed=not self._flags["no_wait"],
             )
             return session.run()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from data_miner.engine.address import checked_address
 from data_miner.engine.assignment import Assignment
 from data_miner.engine.devices import Machine
 from data_miner.engine.head import Head
@@ -103,6 +104,14 @@ class RayCluster:
         resources = ray.cluster_resources()
         return float(resources.get("CPU", 0)), float(resources.get("GPU", 0))
 
+    def nodes(self) -> int:
+        """Machines of the cluster that live."""
+        if self._address is None:
+            return 1
+        import ray
+
+        return sum(bool(node["Alive"]) for node in ray.nodes())
+
     def look(self, members: list[Member]) -> list[tuple[Member, BaseException | None]]:
         """Note who has a place and who has opened; returns those whose run() ended, with what it raised."""
         import ray
@@ -136,20 +145,6 @@ class RayCluster:
         import ray
 
         ray.kill(member.actor)
-
-
-def checked_address(address: str | None) -> str | None:
-    """Accept `host:port` or `auto`; raises UsageError for an address that cannot work."""
-    if address is None or address == "":
-        return None
-    if address.startswith("ray://"):
-        raise UsageError(
-            f"RAY_ADDRESS={address}: a Ray client loses its actors with its connection; "
-            "give the cluster's GCS as host:6379, or http://…:8265 to submit a job"
-        )
-    if address.startswith(("http://", "https://")):
-        raise UsageError(f"RAY_ADDRESS={address}: this address takes submitted jobs; use `run --submit`")
-    return address
 
 
 def checked_share(gpus: float) -> float:

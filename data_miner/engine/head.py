@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,12 +15,14 @@ from typing import Any
 
 import psutil
 
+from data_miner.engine.address import require_answer
 from data_miner.engine.devices import Machine
 from data_miner.errors import UnreachableError
 
 _OBJECT_STORE_BYTES = 80 * 2**20  # nothing of ours goes through it; Ray wants 75 MB at least
 _VITAL = ("raylet", "gcs_server")
 _LAST_WAIT_S = 10.0
+_PATIENCE_S = 20.0  # with a cluster that answers and does not let us join: Ray's own is minutes
 _KEPT_SESSIONS = 2  # of dead drivers: Ray's logs of what went wrong
 _ROOM_FOR_A_SOCKET_BYTES = 40  # Ray adds 66 to its folder, and a socket's path has 107 at most
 
@@ -36,6 +39,7 @@ class Head:
         self._machine, self._address, self._on_up = machine, address, on_up
         self.dashboard: str | None = None
         self._error: UnreachableError | None = None
+        self._asked_at = time.monotonic()
         self._vital: list[psutil.Process] = []
         self._is_up, self._is_over, self._leave = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
@@ -44,6 +48,11 @@ class Head:
     def is_up(self, wait_s: float = 0) -> bool:
         """Is Ray there? Raises UnreachableError when it does not come up."""
         self._is_up.wait(wait_s)
+        if self._address and not self._is_up.is_set() and time.monotonic() - self._asked_at > _PATIENCE_S:
+            self._error = UnreachableError(
+                f"ray {self._address} answers, but could not be joined in {_PATIENCE_S:.0f} s"
+            )
+            self._is_over.set()  # its thread cannot be had back: nobody waits for it
         if self._error is not None:
             raise self._error
         return self._is_up.is_set()
@@ -67,14 +76,17 @@ class Head:
             self._on_up()
             self._leave.wait()
             ray.shutdown()
+        except UnreachableError as error:
+            self._error = error
         except Exception as error:  # Ray raises all kinds, AssertionError among them
             where = self._address or "on this machine"
             first = (str(error).splitlines() or [type(error).__name__])[0]
             self._error = UnreachableError(f"ray {where} does not come up: {first}; see `data-miner doctor`")
-            self._is_up.set()
-            self._on_up()
         finally:
             self._is_over.set()
+            if not self._is_up.is_set():
+                self._is_up.set()
+                self._on_up()
 
     def _start(self) -> None:
         import ray
@@ -88,6 +100,7 @@ class Head:
             "logging_level": logging.ERROR,
         }
         if self._address is not None:
+            require_answer(self._address)
             context = ray.init(address=self._address, **common)
         else:
             context = ray.init(

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 LEAVE_S = 900.0  # as long as a job may go without progress; an actor that was asked to stop is killed then
 OPEN_S = 60.0  # for one that was asked before it had a GPU or a model
+HELD_S = 60.0  # a pool that cannot open keeps no other project's from working, and is tried again
 MOST_FALSE_STARTS = 5  # in a row: what kills an actor before its first job will kill the next one too
 _TOGETHER = {"expand": "download"}  # stages that share a pool
 _MOST = {"download": 4, "dedup": 1}  # more would only wait for each other
@@ -42,11 +43,18 @@ class Pool:
     opened_at: float = 0.0
     made: int = 0
     false_starts: int = 0
+    error: DataMinerError | None = None  # why it is held
+    held_until: float = 0.0
 
     @property
     def name(self) -> str:
         """For people: the stage, and the model's key where there is one."""
         return f"{self.stage} {self.runtime_key[:6]}".strip()
+
+    @property
+    def is_held(self) -> bool:
+        """Could it not be opened, a moment ago?"""
+        return self.error is not None and time.monotonic() < self.held_until
 
     @property
     def staying(self) -> list[Member]:
@@ -58,6 +66,7 @@ class Pool:
         for member in self.members:
             if member.opened_at is not None and member.opened_at > self.opened_at:
                 self.opened_at, self.false_starts = member.opened_at, 0
+                self.error = None
                 self.opening_s = max(self.opening_s, member.opened_at - member.asked_at)
 
 
@@ -70,12 +79,23 @@ class Pools:
         pipeline: Pipeline,
         assign: Callable[[Pool, float], Assignment],
         on_death: Callable[[list[uuid.UUID], bool], None],
+        is_service: bool = False,
     ) -> None:
+        self._is_service = is_service
         self._cluster, self._pipeline, self._assign, self._on_death = cluster, pipeline, assign, on_death
         self._pools: dict[tuple[str, str], Pool] = {}
         self._in_use: set[str] = set()  # stages that some project's plan has
         self.snapshot: dict[str, Any] = {}  # what was last seen and decided
-        self.error: DataMinerError | None = None  # a stage that cannot be opened stops the run
+        self.error: DataMinerError | None = None  # a stage that cannot be opened stops a run, not a service
+
+    @property
+    def held(self) -> list[dict[str, str]]:
+        """Pools of a service that cannot be opened, and why: stage, runtime_key, error."""
+        return [
+            {"stage": pool.stage, "runtime_key": pool.runtime_key, "error": str(pool.error)}
+            for pool in self._pools.values()
+            if pool.is_held
+        ]
 
     @property
     def members(self) -> list[Member]:
@@ -153,19 +173,20 @@ class Pools:
         return Pool(stage, stages, runtime_key, runtime, self._pipeline.share(stage), depth)
 
     def _state(self, pool: Pool, share: Share, bound: Bound | None, now: float) -> PoolState:
+        is_free = not pool.is_held
         return PoolState(
             name=pool.name,
             stage=pool.stage,
             depth=pool.depth,
-            waiting=pool.waiting,
-            running=pool.running,
+            waiting=pool.waiting * is_free,
+            running=pool.running * is_free,
             actors=len(pool.staying),
             starting=sum(member.opened_at is None for member in pool.staying),
             loading=sum(member.is_loading for member in pool.staying),
             share_cpus=share.cpus,
             share_gpus=share.gpus,
             most=_MOST.get(pool.stage, 1000) if bound is None or pool.stage == _ALONE else 1000,
-            idle_s=now - pool.worked_at,
+            idle_s=now - pool.worked_at if is_free else float("inf"),
             opening_s=pool.opening_s,
             open_s=now - pool.opened_at,
             bound=bound,
@@ -221,14 +242,22 @@ class Pools:
             self._cluster.kill(member)
         elif isinstance(raised, DataMinerError):
             self._cluster.kill(member)
-            self.error = raised
+            self._cannot(pool, raised)
         else:
             log.warning("%s %s", member.name, "died" if is_death(raised) else f"failed: {raised}")
             pool.false_starts += member.opened_at is None or not is_death(raised)
             if pool.false_starts >= MOST_FALSE_STARTS:
                 first = str(raised).strip().splitlines()[0][:200]
-                self.error = DataMinerError(f"{pool.name} cannot work: {first}; see logs/{pool.name}-*.jsonl")
+                self._cannot(pool, DataMinerError(f"{pool.name} cannot work: {first}; see logs/{pool.name}-*.jsonl"))
         if raised is not None:
             # Killed by us it did not die of its work; and an exception of ours is no fault of the job's.
             by_own_work = is_death(raised) and member.stopping_since is None
             self._on_death([member.assignment.worker_id], by_own_work)
+
+    def _cannot(self, pool: Pool, error: DataMinerError) -> None:
+        """No actor of the pool can work: the end of a run; a service holds the pool and goes on with the others."""
+        if not self._is_service:
+            self.error = error
+        elif not pool.is_held:
+            log.warning("%s is held for %.0f s: %s", pool.name, HELD_S, error)
+            pool.error, pool.held_until, pool.false_starts = error, time.monotonic() + HELD_S, 0

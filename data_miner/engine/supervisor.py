@@ -26,6 +26,7 @@ RENEW_S, EXPIRE_S = 5.0, 15.0
 SWEEP_S = 1.0
 DERIVE_S = 5.0
 SCALING_S = 2.0  # between two accounts of what was decided, for `status --scaling`
+NODES_S = 5.0
 MOST_STARTS = 3  # of a Ray of our own, in a row, that did not come up
 DRAIN_S = 120.0  # at the end of a run; whoever is later is killed, which is safe
 
@@ -33,8 +34,8 @@ DRAIN_S = 120.0  # at the end of a run; whoever is later is killed, which is saf
 class Supervisor:
     """Runs pools for the whole database, for as long as it holds the lease."""
 
-    def __init__(self, place: Workplace, pipeline: Pipeline, cluster: RayCluster) -> None:
-        self._place, self._pipeline, self._cluster = place, pipeline, cluster
+    def __init__(self, place: Workplace, pipeline: Pipeline, cluster: RayCluster, *, is_service: bool = False) -> None:
+        self._place, self._pipeline, self._cluster, self._is_service = place, pipeline, cluster, is_service
         self._me = uuid.uuid4()
         self._pools: Pools | None = None
         self._orphans = OrphanSweep(place.ledger, place.store, place.settings.scratch)
@@ -42,6 +43,8 @@ class Supervisor:
         self._renewed_at = 0.0
         self._told: str | None = None  # the dashboard, as the lease's row has it
         self._told_scaling: dict[str, Any] | None = None
+        self._other: Any = None  # the lease's row while another supervises
+        self._next_unfollowed = 0
         self._error: DataMinerError | None = None
         self._failed_starts = 0
         self.is_leading = False
@@ -55,6 +58,19 @@ class Supervisor:
     def dashboard(self) -> str | None:
         """Where the Ray dashboard is, once Ray runs."""
         return self._cluster.dashboard
+
+    @property
+    def other(self) -> str | None:
+        """Who supervises when it is not this process: `PID on HOST`."""
+        return f"{self._other.pid} on {self._other.host.partition('/')[0]}" if self._other is not None else None
+
+    def refusal(self, plan: Mapping[str, Any]) -> DataMinerError | None:
+        """Why the service that supervises cannot mine a plan: one of its stages cannot be opened there."""
+        told = (self._other.scaling or {}) if self._other is not None else {}
+        for row in told.get("held", []):
+            if row["stage"] in plan["stages"] and plan[row["stage"]]["runtime_key"] == row["runtime_key"]:
+                return DataMinerError(row["error"])
+        return None
 
     def on_up(self, heard: Callable[[], None]) -> None:
         """Have `heard` called, in another thread, when Ray is up: a tick is due then."""
@@ -118,13 +134,17 @@ class Supervisor:
         if epoch is None and self.is_leading:
             log.warning("supervision was lost to another process: draining")
         self.is_leading, self._told = epoch is not None, self.dashboard
+        self._other = supervision.current(cursor) if epoch is None else None
         if not self.is_leading:
             self._told_scaling = None
         if self.is_leading:
             self._renewed_at = now
 
     def _tell_scaling(self, cursor: Cursor, now: float) -> None:
-        found = self._pools.snapshot if self._pools is not None else {}
+        """What was decided, for `status --scaling`, and which pools are held, for those who follow."""
+        found: dict[str, Any] = {}
+        if self._pools is not None:
+            found = {**self._pools.snapshot, "held": self._pools.held}
         if found != self._told_scaling and self._is_due("scaling", SCALING_S, now):
             supervision.set_scaling(cursor, self._me, found)
             self._told_scaling = found
@@ -163,9 +183,18 @@ class Supervisor:
 
     def _derive(self) -> None:
         with self._place.ledger.transaction() as cursor:
-            active = projects.active(cursor, EXPIRE_S)
+            active = [*projects.active(cursor, EXPIRE_S), *self._unfollowed(cursor)]
         for project_id in active:
             self._place.ledger.with_retry(partial(successors.derive, project_id=project_id), deadline_s=5)
+
+    def _unfollowed(self, cursor: Cursor) -> list[int]:
+        """One of the other projects, in turn: their finishes derive too, so this only mends."""
+        if not self._is_service:
+            return []
+        known = sorted(projects.plans(cursor))
+        found = next((own for own in known if own > self._next_unfollowed), min(known, default=0))
+        self._next_unfollowed = found
+        return [found] if found else []
 
     def _scale(self, backlog: list[Any], plans: dict[int, Any], bounds: Mapping[str, tuple[int, int]]) -> None:
         if self._pools is not None and not self._cluster.is_alive():
@@ -174,8 +203,20 @@ class Supervisor:
             if not backlog or not self._is_ray_up():
                 return  # no work, no Ray
             self._failed_starts = 0
-            self._pools = Pools(self._cluster, self._pipeline, self._assign, self._buried)
-        self._pools.update(backlog, plans.values(), bounds)
+            self._pools = Pools(self._cluster, self._pipeline, self._assign, self._buried, self._is_service)
+        if self._is_one_node():
+            self._pools.update(backlog, plans.values(), bounds)
+
+    def _is_one_node(self) -> bool:
+        """Workers of another machine do not reach a database on this one's socket."""
+        if self._place.settings.database_url is not None:
+            return True
+        if self._is_due("nodes", NODES_S, time.monotonic()) and (nodes := self._cluster.nodes()) > 1:
+            self._error = UnreachableError(
+                f"the cluster has {nodes} nodes, and the embedded database serves only this one; "
+                "set DATABASE_URL to a server that all nodes reach, then `data-miner init-db`"
+            )
+        return self._error is None
 
     def _is_ray_up(self) -> bool:
         try:

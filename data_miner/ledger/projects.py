@@ -111,6 +111,11 @@ def plans(cursor: Cursor) -> dict[int, Mapping[str, Any]]:
     return {row.id: row.plan for row in cursor.execute(sql("projects", "plans"))}
 
 
+def unpaused(cursor: Cursor) -> list[tuple[int, str]]:
+    """Id and name of every project that is not paused, by name."""
+    return sorted(((row.id, row.name) for row in cursor.execute(sql("projects", "plans"))), key=lambda own: own[1])
+
+
 def active(cursor: Cursor, lease_s: float) -> list[int]:
     """Projects that some living run follows."""
     return [row.project_id for row in cursor.execute(sql("projects", "active"), {"lease_s": lease_s})]

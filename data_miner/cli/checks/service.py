@@ -62,7 +62,7 @@ def store(settings: Settings) -> Check:
 
 def ray(settings: Settings) -> Check:
     """Ray can be started here, or the cluster of RAY_ADDRESS answers."""
-    from data_miner.engine.cluster import checked_address
+    from data_miner.engine.address import checked_address
 
     if not settings.ray_address:
         return _local_ray()

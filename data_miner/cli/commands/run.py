@@ -8,7 +8,8 @@ import click
 
 from data_miner.cli.context import open_ledger
 from data_miner.cli.invocation import Invocation, around, pass_invocation, with_project
-from data_miner.cli.mining import Mining, twice
+from data_miner.cli.mining import Mining
+from data_miner.cli.premises import twice
 from data_miner.cli.preparation import fetch_models, load, refuse_paused, registration
 from data_miner.errors import UsageError
 from data_miner.ledger.connection import Ledger

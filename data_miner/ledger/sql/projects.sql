@@ -123,6 +123,7 @@ SELECT holder, epoch, host, pid, pid_started, dashboard, scaling, expires_at > n
 UPDATE supervisor SET holder = %(holder)s, host = %(host)s, pid = %(pid)s, pid_started = %(pid_started)s,
     epoch = CASE WHEN holder = %(holder)s THEN epoch ELSE epoch + 1 END,
     dashboard = CASE WHEN holder = %(holder)s THEN coalesce(%(dashboard)s, dashboard) ELSE %(dashboard)s END,
+    scaling = CASE WHEN holder = %(holder)s THEN scaling END,
     expires_at = now() + make_interval(secs => %(lease_s)s)
 WHERE holder IS NULL OR holder = %(holder)s OR expires_at < now() OR holder = %(dead)s
 RETURNING epoch

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from data_miner.engine import devices
-from data_miner.engine.cluster import checked_address, checked_share
+from data_miner.engine.address import checked_address
+from data_miner.engine.cluster import checked_share
 from data_miner.engine.devices import Card, machine
 from data_miner.errors import UsageError
 
