@@ -56,13 +56,13 @@ class Supervising:
         self._room.look(cursor)
 
     def _header(self) -> str:
-        device, dashboard = self._place.machine, self._supervisor.dashboard
+        device, address = self._place.machine, self._supervisor.dashboard or self._place.settings.ray_address
         card = device.cards[0] if device.cards else None
         parts = [
             "engine",
             f"{device.device} {card.name} {words.size(card.vram_bytes)}" if card else device.device,
             f"data {words.shown(self._place.settings.data)}",
-            f"ray {dashboard}" if dashboard else "ray starts with the first work",
+            f"ray {address}" if address else "ray starts with the first work",
             "waits for projects: data-miner run -p NAME brings one",
             "Ctrl-C is safe",
         ]

@@ -188,6 +188,25 @@ def test_an_actor_that_always_dies_before_its_first_job_stops_the_run(bench: Ben
     assert "\n" not in str(bench.supervisor.error)
 
 
+def test_a_service_holds_a_stage_that_cannot_be_opened_and_tells_whoever_follows(bench: Bench) -> None:
+    follower = bench.supervisor
+    service = bench.supervisor = Supervisor(bench.place, ONE_CPU_EACH, follower._cluster, is_service=True)
+    order(bench.place.settings.scratch, extract="broken")
+    with bench.ledger.transaction() as cursor:
+        plan = projects.plans(cursor)[bench.project_id]
+    service.tick()
+
+    def is_told() -> bool:
+        follower.tick()
+        return follower.refusal(plan) is not None
+
+    bench.tick_until(is_told)
+    assert str(follower.refusal(plan)) == "extract.pt: no such weights"
+    assert follower.refusal({**plan, "stages": ["download"]}) is None
+    bench.tick_until(lambda: not rows(bench.ledger, "SELECT FROM job WHERE stage = 'download' AND state <> 'done'"))
+    assert service.error is None and service.is_leading
+
+
 def test_who_loses_the_lease_drains_and_leaves_the_work_to_the_other(bench: Bench) -> None:
     order(bench.place.settings.scratch, extract=0.5)
     bench.tick_until(lambda: bool(bench.in_process("extract")))
