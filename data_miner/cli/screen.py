@@ -59,8 +59,9 @@ class Screen(ABC):
             self._live.update(self._table(cursor), refresh=True)
             self._next_at = now + max(REFRESH_S, 10 * (time.monotonic() - now))
             return
-        self._next_at = now + INTERVAL_S
         line = self._line()
+        # What comes is said soon; what goes on, once per interval.
+        self._next_at = now + (max(REFRESH_S, 10 * (time.monotonic() - now)) if line is None else INTERVAL_S)
         if line is not None:
             print(json.dumps(line, separators=(",", ":")), file=sys.stderr, flush=True)
 

@@ -1,5 +1,6 @@
 """`data-miner engine` as processes: who leads, who stands by, what a `run` beside it does, and what it refuses."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,6 +80,7 @@ def home() -> Iterator[Home]:
     found = Home(root / "data", root)
     yield found
     found.close()
+    shutil.rmtree(root)
 
 
 @pytest.fixture
