@@ -24,6 +24,8 @@ _TOGETHER = {"expand": "download"}  # stages that share a pool
 _MOST = {"download": 4, "dedup": 1}  # more would only wait for each other
 _ALONE = "dedup"  # of two admitters only one can commit, whatever a person asks for
 
+Plan = Mapping[str, Any]  # of a project, as the ledger has it
+
 
 @dataclass(slots=True)
 class Pool:
@@ -85,6 +87,7 @@ class Pools:
         self._cluster, self._pipeline, self._assign, self._on_death = cluster, pipeline, assign, on_death
         self._pools: dict[tuple[str, str], Pool] = {}
         self._in_use: set[str] = set()  # stages that some project's plan has
+        self._followed: set[tuple[str, str]] = set()  # stage and runtime key of what runs wait for
         self.snapshot: dict[str, Any] = {}  # what was last seen and decided
         self.error: DataMinerError | None = None  # a stage that cannot be opened stops a run, not a service
 
@@ -103,10 +106,15 @@ class Pools:
         return [member for pool in self._pools.values() for member in pool.members]
 
     def update(
-        self, backlog: Iterable[Any], plans: Iterable[Mapping[str, Any]], bounds: Mapping[str, tuple[int, int]]
+        self,
+        backlog: Iterable[Any],
+        plans: Iterable[Plan],
+        bounds: Mapping[str, tuple[int, int]],
+        followed: Iterable[Plan] = (),
     ) -> None:
-        """Look at the backlog, let go of what ended, make and drain actors."""
+        """Look at the backlog, let go of what ended, make and drain actors. `followed`: plans that runs wait for."""
         now = time.monotonic()
+        self._followed = set(_runtimes(followed))
         self._count(backlog, plans)
         self.reap()
         cpus, gpus = self._cluster.capacity()
@@ -148,12 +156,10 @@ class Pools:
             pool.members.clear()
         return ids
 
-    def _count(self, backlog: Iterable[Any], plans: Iterable[Mapping[str, Any]]) -> None:
+    def _count(self, backlog: Iterable[Any], plans: Iterable[Plan]) -> None:
         for pool in self._pools.values():
             pool.waiting = pool.running = 0
-        by_key = {
-            (stage, plan[stage]["runtime_key"]): plan[stage]["runtime"] for plan in plans for stage in plan["stages"]
-        }
+        by_key = _runtimes(plans)
         self._in_use = {stage for stage, _ in by_key}
         for row in backlog:
             stage = _TOGETHER.get(row.stage, row.stage)
@@ -255,9 +261,15 @@ class Pools:
             self._on_death([member.assignment.worker_id], by_own_work)
 
     def _cannot(self, pool: Pool, error: DataMinerError) -> None:
-        """No actor of the pool can work: the end of a run; a service holds the pool and goes on with the others."""
-        if not self._is_service:
+        """No actor of the pool can work: the end of a run that needs it. Else the pool is held, the others go on."""
+        is_foreign = bool(self._followed) and (pool.stage, pool.runtime_key) not in self._followed
+        if not self._is_service and not is_foreign:
             self.error = error
         elif not pool.is_held:
             log.warning("%s is held for %.0f s: %s", pool.name, HELD_S, error)
             pool.error, pool.held_until, pool.false_starts = error, time.monotonic() + HELD_S, 0
+
+
+def _runtimes(plans: Iterable[Plan]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """What must be loaded, by stage and runtime key."""
+    return {(stage, plan[stage]["runtime_key"]): plan[stage]["runtime"] for plan in plans for stage in plan["stages"]}

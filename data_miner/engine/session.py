@@ -1,5 +1,6 @@
 """One `run`: follows a project to its end, and supervises the database while nobody else does."""
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -13,6 +14,8 @@ from data_miner.engine.workplace import Workplace
 from data_miner.ledger import projects, status, successors
 from data_miner.ledger.connection import Cursor
 from data_miner.ledger.status import Progress
+
+log = logging.getLogger(__name__)
 
 LOOK_S = 0.5  # between two looks at the project's progress
 FOLLOW_S = 5.0

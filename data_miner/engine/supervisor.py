@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -90,11 +90,11 @@ class Supervisor:
                     self._sweep(cursor)
                 self._tell_scaling(cursor, now)
                 backlog, plans = jobs.backlog(cursor), projects.plans(cursor)
-                bounds = supervision.bounds(cursor)
+                bounds, followed = supervision.bounds(cursor), projects.active(cursor, EXPIRE_S)
         except UnreachableError:
             self._cannot_renew(now)
             raise
-        self._scale(backlog, plans, bounds)
+        self._scale(backlog, plans, bounds, followed)
         self._orphans.go_on()
         if self._is_due("derive", DERIVE_S, now):
             self._derive()
@@ -196,16 +196,24 @@ class Supervisor:
         self._next_unfollowed = found
         return [found] if found else []
 
-    def _scale(self, backlog: list[Any], plans: dict[int, Any], bounds: Mapping[str, tuple[int, int]]) -> None:
+    def _scale(
+        self,
+        backlog: list[Any],
+        plans: Mapping[int, Any],
+        bounds: Mapping[str, tuple[int, int]],
+        followed: Sequence[int],
+    ) -> None:
         if self._pools is not None and not self._cluster.is_alive():
             self._bury_ray(self._pools)
         if self._pools is None:
-            if not backlog or not self._is_ray_up():
-                return  # no work, no Ray
+            is_needed = bool(backlog) or (self._is_service and not self._cluster.is_own)
+            if not is_needed or not self._is_ray_up():
+                return  # no work, no Ray of our own; a service joins a cluster at once, to say what is wrong with it
             self._failed_starts = 0
             self._pools = Pools(self._cluster, self._pipeline, self._assign, self._buried, self._is_service)
         if self._is_one_node():
-            self._pools.update(backlog, plans.values(), bounds)
+            own = [plans[project_id] for project_id in followed if project_id in plans]
+            self._pools.update(backlog, plans.values(), bounds, own)
 
     def _is_one_node(self) -> bool:
         """Workers of another machine do not reach a database on this one's socket."""

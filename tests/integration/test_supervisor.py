@@ -296,11 +296,14 @@ def test_a_run_whose_project_is_paused_rests_and_goes_on_to_the_same(
         order(bench.place.settings.scratch)
         bench.ledger.with_retry(lambda cursor: projects.resume(cursor, bench.project_id))
 
+    with bench.ledger.transaction() as cursor:
+        plan = projects.plans(cursor)[bench.project_id]
     session = Session(
         bench.place,
         bench.supervisor,
         bench.project_id,
         "config",
+        plan,
         revive=None,
         on_progress=lambda cursor: None,
         on_waiting=lambda cursor: None,
