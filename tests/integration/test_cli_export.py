@@ -14,7 +14,7 @@ import yaml
 
 from data_miner.cli.main import run
 from data_miner.export.versions import latest_version
-from data_miner.ledger import projects
+from data_miner.ledger import projects, words
 from data_miner.ledger.connection import Ledger
 from tests.support.mined import BOX, Place
 from tests.support.videos import read_index
@@ -192,8 +192,11 @@ def test_an_export_while_all_is_decided_anew_writes_nothing(
 ) -> None:
     file = str(mined_template[1].file)
     assert run(["export", "-p", file]) == 0
-    picture = next((tmp_path / "data" / "datasets" / "patterns" / "v1" / "images").glob("*/*.jpg")).name
-    assert run(["reject", "-p", file, picture]) == 0
+    with patterns.transaction() as cursor:
+        project = projects.find(cursor, "patterns")
+        assert project is not None
+        words.take_turn(cursor, project.id)
+        words.apply(cursor, project.id)
     capsys.readouterr()
     for more in ([], ["--out", str(tmp_path / "copy")]):
         assert run(["export", "-p", file, *more]) == 1
