@@ -7,7 +7,8 @@ from typing import Any
 
 from data_miner.errors import ModelError
 from data_miner.models import registry
-from data_miner.models.registry import KINDS, ModelRef
+from data_miner.models.registry import ModelRef
+from data_miner.models.roles import KINDS
 
 HASHED_UP_TO_BYTES = 1_000_000_000  # a larger folder's digest takes seconds; a run makes it when it is needed
 

@@ -12,7 +12,8 @@ from data_miner.engine import process
 from data_miner.engine.assignment import Assignment
 from data_miner.engine.cluster import RayCluster
 from data_miner.engine.orphans import OrphanSweep
-from data_miner.engine.pools import Pool, Pools
+from data_miner.engine.pool import Pool
+from data_miner.engine.pools import Pools
 from data_miner.engine.process import host, identity
 from data_miner.engine.workplace import Workplace
 from data_miner.errors import DataMinerError, UnreachableError

@@ -26,11 +26,6 @@ class Rate:
         """None when nothing was measured."""
         return self.seconds / self.videos if self.videos else None
 
-    @property
-    def bytes_per_item(self) -> float | None:
-        """None when nothing was measured."""
-        return self.size_bytes / self.items if self.items and self.size_bytes else None
-
 
 def rates(cursor: Cursor) -> dict[str, Rate]:
     """Rates by stage, of whatever project was mined last."""

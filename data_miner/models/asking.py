@@ -1,5 +1,6 @@
 """What detectors that are asked in words share: their words, batches of pictures, picking boxes. No architecture."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ class Answer(NamedTuple):
     boxes: Any  # (B, Q, 4) xyxy px
 
 
-class AskedDetector:
+class AskedDetector(ABC):
     """A transformers detector that is asked in words; see models.base.Detector.
 
     A candidate box takes its best word alone, as transformers' own post-processing does. Boxes of one class that
@@ -83,17 +84,17 @@ class AskedDetector:
         """See Detector.close."""
         self._model = None
 
+    @abstractmethod
     def _phrase(self, word: str) -> str:
         """The word as the model reads it; empty when nothing of it is left."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _prepare(self, imgsz: int) -> None:
         """Do once what depends on the words and the picture size alone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _answers(self, rgb: list[Rgb]) -> Iterator[Answer]:
         """Ask for all words, in one pass or several."""
-        raise NotImplementedError
 
     def _inputs(self, rgb: list[Rgb], **settings: Any) -> dict[str, Any]:
         inputs = self._pictures(images=rgb, return_tensors="pt", input_data_format="channels_last", **settings)

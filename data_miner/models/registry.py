@@ -10,24 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from data_miner.errors import ModelError
-from data_miner.models import pulled
+from data_miner.models import pulled, roles
 from data_miner.models.base import Detector, Embedder, ImageTextScorer
 from data_miner.models.pt_file import checkpoint_kind
+from data_miner.models.roles import KINDS, ROLES
 
-ROLES = {"detect": "a detector", "filter": "an image-text scorer", "dedup": "an image embedder"}
-KINDS: dict[str, str] = {  # kind -> role; what a config.json calls model_type is a kind of its own
-    "yolo": "detect",
-    "yolo-world": "detect",
-    "yoloe": "detect",
-    "openvino": "detect",
-    "grounding-dino": "detect",
-    "mm-grounding-dino": "detect",
-    "owlv2": "detect",
-    "owlvit": "detect",
-    "siglip": "filter",
-    "siglip2": "filter",
-    "clip": "filter",
-}
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _PUBLISHED = re.compile(r"(yolov?\d+|yoloe-|yolo_nas|rtdetr)[\w.-]*\.pt")  # weights that Ultralytics names
 NOT_WEIGHTS = {".md", ".txt~", ".lock", ".png", ".jpg"}  # a changed model card is no changed model
@@ -38,7 +25,7 @@ class ModelRef:
     """A model found on this machine. `path` is a file or a folder."""
 
     name: str  # as the project names it
-    kind: str  # a key of KINDS
+    kind: str  # a key of roles.KINDS
     path: Path
     revision: str | None = None  # "repo@commit" when it was pulled or lies in the Hugging Face cache
 
@@ -57,34 +44,8 @@ def check(name: str, role: str, search: Sequence[Path] = ()) -> ModelRef:
         raise ModelError(
             f"{name}: no such model in {places}{cache}; put its file or folder there or name one that is here"
         )
-    if role == "text":
-        return _clip(ref)
-    if role == "dedup" and KINDS.get(ref.kind) != "detect":
-        return _backbone(ref)
-    if ref.kind not in KINDS:
-        known = ", ".join(kind for kind, own in KINDS.items() if own == role)
-        raise ModelError(f"{ref.path}: models of kind {ref.kind} are not supported as {role}.model; known: {known}")
-    if KINDS[ref.kind] != role:
-        is_role, wanted = ROLES[KINDS[ref.kind]], ROLES[role]
-        raise ModelError(f"{ref.path}: this is {is_role} ({ref.kind}), but {role}.model must be {wanted}")
+    roles.require(ref.kind, ref.path, role)
     return ref
-
-
-def _backbone(ref: ModelRef) -> ModelRef:
-    """Any transformers backbone that looks at pictures: of those, only timm's have no file that says how to."""
-    says_how = ("preprocessor_config.json", "processor_config.json")
-    if ref.kind == "timm_wrapper" or any((ref.path / name).is_file() for name in says_how):
-        return ref
-    raise ModelError(
-        f"{ref.path}: no {says_how[0]}, so a {ref.kind} that does not look at pictures; dedup.model must be "
-        f"{ROLES['dedup']} such as DINOv2"
-    )
-
-
-def _clip(ref: ModelRef) -> ModelRef:
-    if ref.kind in ("clip", "clip_text_model"):
-        return ref
-    raise ModelError(f"{ref.path}: detect.text_model must be a CLIP, this is {ref.kind}; YOLO-World wants its ViT-B/32")
 
 
 def find(name: str, search: Sequence[Path] = ()) -> ModelRef | None:

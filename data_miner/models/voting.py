@@ -37,7 +37,7 @@ class Voted:
 
 
 def floor_of(kind: str) -> float:
-    """Score from which a box of this kind of model counts. kind: a key of registry.KINDS."""
+    """Score from which a box of this kind of model counts. kind: a key of roles.KINDS."""
     return FLOORS.get(kind, DEFAULT_FLOOR)
 
 

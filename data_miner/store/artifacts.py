@@ -93,10 +93,6 @@ class Store:
         """Give every key below the folder `prefix` that takes space, also those that are not complete."""
         return self._backend().list(checked(prefix) if prefix else "")
 
-    def url_of(self, key: str) -> str:
-        """Return the absolute path or the URL of `key`, for people."""
-        return f"{self.place.rstrip('/')}/{checked(key)}"
-
     def identity(self) -> str | None:
         """Return the store's id, None when it has none (new, or the disk is not mounted)."""
         try:

@@ -75,30 +75,13 @@ UPDATE project SET is_paused = %(is_paused)s WHERE id = %(project_id)s AND is_pa
 
 -- name: rest
 -- What no other project wants; what is running ends, and rests (its trigger) should it come back.
-WITH own AS (
-    SELECT id FROM job WHERE project_id = %(project_id)s AND state = 'waiting'
-    UNION ALL
-    SELECT j.id FROM project_video pv JOIN job j ON j.fetch_id = pv.fetch_id
-    WHERE pv.project_id = %(project_id)s AND pv.reason IS NULL AND j.state = 'waiting'
-    UNION ALL
-    SELECT j.id FROM project_segment ps JOIN job j ON j.segment_id = ps.segment_id AND j.stage = 'extract'
-    WHERE ps.project_id = %(project_id)s AND j.state = 'waiting'
-)
-UPDATE job SET not_before = 'infinity' FROM own
-WHERE job.id = own.id AND job.state = 'waiting' AND job.not_before IS DISTINCT FROM 'infinity' AND rests(job)
+UPDATE job SET not_before = 'infinity' FROM waiting_job AS own
+WHERE own.project_id = %(project_id)s AND job.id = own.id AND job.state = 'waiting' AND job.not_before IS DISTINCT FROM 'infinity' AND rests(job)
 
 -- name: rouse
 -- What rested, shared work too: the project is not paused any more, so its trigger lets it go.
-WITH own AS (
-    SELECT id FROM job WHERE project_id = %(project_id)s AND state = 'waiting'
-    UNION ALL
-    SELECT j.id FROM project_video pv JOIN job j ON j.fetch_id = pv.fetch_id
-    WHERE pv.project_id = %(project_id)s AND pv.reason IS NULL AND j.state = 'waiting'
-    UNION ALL
-    SELECT j.id FROM project_segment ps JOIN job j ON j.segment_id = ps.segment_id AND j.stage = 'extract'
-    WHERE ps.project_id = %(project_id)s AND j.state = 'waiting'
-)
-UPDATE job SET not_before = NULL FROM own WHERE job.id = own.id AND job.state = 'waiting' AND job.not_before = 'infinity'
+UPDATE job SET not_before = NULL FROM waiting_job AS own
+WHERE own.project_id = %(project_id)s AND job.id = own.id AND job.state = 'waiting' AND job.not_before = 'infinity'
 
 -- name: delete
 DELETE FROM project WHERE id = %(project_id)s

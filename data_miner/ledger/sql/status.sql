@@ -126,8 +126,3 @@ SELECT count(*) FILTER (WHERE NOT is_held)::int AS waiting, count(*) FILTER (WHE
     coalesce((SELECT is_paused FROM project WHERE id = %(project_id)s), false) AS is_paused
 FROM source JOIN project ON project.id = project_id
 WHERE project_id = %(project_id)s AND expanded_at IS NULL AND plan -> 'stages' ? 'download'
-
--- name: seconds_each
--- Mean seconds an item by stage, over the last thousand batches that did something.
-SELECT stage, sum((seconds ->> 'process')::float) / nullif(sum(items), 0) AS seconds FROM (
-    SELECT stage, seconds, items FROM batch_stat WHERE items > 0 ORDER BY id DESC LIMIT 1000) AS recent GROUP BY 1

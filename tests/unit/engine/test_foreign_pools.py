@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from data_miner.engine.pools import Pool, Pools
+from data_miner.engine.pool import Pool
+from data_miner.engine.pools import Pools
 from data_miner.errors import ModelError
 from data_miner.stages.base import Share
 from pipelines.mine import PIPELINE

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_miner.models import registry
+from data_miner.models.roles import KINDS
 from data_miner.models.voting import Found, Voted, floor_of, iou_matrix, vote
 from data_miner.records import Box
 
@@ -90,7 +90,7 @@ def test_boxes_without_area_stand_for_themselves() -> None:
     ("kind", "floor"), [("grounding-dino", 0.35), ("mm-grounding-dino", 0.35), ("yolo-world", 0.25), ("owlv2", 0.25)]
 )
 def test_every_kind_of_detector_has_its_floor(kind: str, floor: float) -> None:
-    assert kind in registry.KINDS and floor_of(kind) == floor
+    assert kind in KINDS and floor_of(kind) == floor
 
 
 places = st.integers(0, 6)

@@ -32,3 +32,12 @@ $$;
 CREATE TRIGGER job_rests BEFORE UPDATE OF state, not_before ON job FOR EACH ROW
     WHEN (NEW.state = 'waiting' AND NEW.not_before IS NULL AND (OLD.state <> 'waiting' OR OLD.not_before IS NOT NULL))
     EXECUTE FUNCTION lay_to_rest();
+
+CREATE VIEW waiting_job AS              -- what a project wants that nobody does yet, shared work too
+SELECT project_id, id FROM job WHERE project_id IS NOT NULL AND state = 'waiting'
+UNION ALL
+SELECT pv.project_id, j.id FROM project_video pv JOIN job j ON j.fetch_id = pv.fetch_id
+WHERE pv.reason IS NULL AND j.state = 'waiting'
+UNION ALL
+SELECT ps.project_id, j.id FROM project_segment ps JOIN job j ON j.segment_id = ps.segment_id AND j.stage = 'extract'
+WHERE j.state = 'waiting';
