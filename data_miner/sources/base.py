@@ -19,7 +19,7 @@ _NATIVE_ID_LIMIT = 100  # characters; YouTube's ids have 11, the longest of othe
 
 
 class Skipped(Exception):  # noqa: N818  a verdict, not an error: it travels as an exception, but nothing failed
-    """The site does not give this video. `reason` is one of gone private members_only geo age live."""
+    """This video is not given: gone private members_only geo age live by its site, forgotten by us. See `reason`."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)

@@ -150,10 +150,13 @@ class _Runner:
         return Outcome(rows=_Fetched(info, file, key), items=1, size_bytes=size_bytes, seconds=seconds)
 
     def _refused(self, info: VideoInfo, page_id: str, work: _Work) -> str | None:
-        """A person's word on the video or its uploader, which a page may be the first to name."""
+        """A person's word on the video or its uploader, which a page may be the first to name.
+
+        Raises Skipped for what was withdrawn: of that nothing is kept, not even the page's title.
+        """
         with self._node.ledger.transaction() as cursor:
             if forget.is_refused(cursor, info, page_id):
-                return "forgotten"
+                raise Skipped("forgotten", "withdrawn with `data-miner forget`")
             is_wanted = {project.id for project in work.projects} - words.rejecting(cursor, info, page_id)
         return None if is_wanted or not work.projects else "rejected"
 
